@@ -1,0 +1,154 @@
+"""Text to token ids, by the model's own ``tokenizer.json`` and nothing else.
+
+Text is data: ``</s>`` or ``<mask>`` inside it become ordinary pieces, never special tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from trivec.errors import CorruptModelError, InputError
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_NEVER = -1e4
+"""Unigram score that keeps a piece out of every segmentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """Token ids of one text with special tokens, and how many tokens it had before it was cut."""
+
+    ids: list[int]
+    full_length: int
+
+
+class TextTokenizer:
+    """Wraps a ``tokenizers.Tokenizer``; all offsets are characters of the given text."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_file(cls, path: Path) -> TextTokenizer:
+        """Read a ``tokenizer.json``.
+
+        Raises:
+            CorruptModelError: the file cannot be read.
+        """
+        try:
+            return cls(Tokenizer.from_file(str(path)))
+        except Exception as error:  # the package raises bare Exception
+            raise CorruptModelError(f"{path} is no tokenizer ({error}): fetch the model again") from error
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of all special tokens."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return frozenset(number for number, token in added.items() if token.special)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of ids, special and added tokens included."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
+    def token(self, number: int) -> str:
+        """The piece with this id, as the vocabulary spells it."""
+        return self._tokenizer.id_to_token(number) or ""
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a piece, or None."""
+        return self._tokenizer.token_to_id(token)
+
+    @cached_property
+    def special_tokens_per_text(self) -> int:
+        """How many tokens are put around a text."""
+        return self._tokenizer.num_special_tokens_to_add(is_pair=False)
+
+    def tokenize(self, texts: Sequence[str], max_length: int) -> list[TokenizedText]:
+        """Ids with special tokens, at most ``max_length``: the end of a long text is cut, its last special token kept.
+
+        Raises:
+            InputError: ``max_length`` leaves no room for text.
+        """
+        room = max_length - self.special_tokens_per_text
+        if room < 1:
+            raise InputError(
+                f"max_length {max_length} leaves no room for text beside {self.special_tokens_per_text} special tokens"
+            )
+        results = []
+        for encoding in self._encode(texts, add_special_tokens=True):
+            full_length = len(encoding.ids)
+            if full_length > max_length:
+                encoding = self._cut(encoding, max_length)
+            results.append(TokenizedText(encoding.ids, full_length))
+        return results
+
+    @staticmethod
+    def _cut(encoding: Encoding, max_length: int) -> Encoding:
+        """Drop text tokens from the end so that the special tokens around them stay."""
+        special = encoding.special_tokens_mask
+        tail = 0
+        while special[-1 - tail]:
+            tail += 1
+        kept = encoding.ids[: max_length - tail] + encoding.ids[len(encoding.ids) - tail :]
+        return _Ids(kept)  # type: ignore[return-value]
+
+    def pieces(self, texts: Sequence[str]) -> list[Encoding]:
+        """Encodings without special tokens: ``.ids``, ``.tokens`` and ``.offsets`` (start, end) in the text."""
+        return self._encode(texts, add_special_tokens=False)
+
+    def _encode(self, texts: Sequence[str], add_special_tokens: bool) -> list[Encoding]:
+        clean = [clean_text(text) for text in texts]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(clean, add_special_tokens=add_special_tokens)
+        if self._special_pattern is not None:
+            for row, text in enumerate(clean):
+                if self._special_pattern.search(text):
+                    encodings[row] = self._literal.encode(text, add_special_tokens=add_special_tokens)
+        return encodings
+
+    @cached_property
+    def _special_pattern(self) -> re.Pattern[str] | None:
+        """Finds texts that spell out a special token, for vocabularies whose segmentation would pick it up."""
+        if type(self._tokenizer.model).__name__ != "Unigram":
+            return None
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        names = [re.escape(token.content) for token in added if token.special]
+        return re.compile("|".join(names)) if names else None
+
+    @cached_property
+    def _literal(self) -> Tokenizer:
+        """The same tokenizer with its special pieces priced out. Made when the first such text is met."""
+        content: dict[str, Any] = json.loads(self._tokenizer.to_str())
+        for number in self.special_ids:
+            if number < len(content["model"]["vocab"]):
+                content["model"]["vocab"][number][1] = _NEVER
+        literal = Tokenizer.from_str(json.dumps(content))
+        literal.encode_special_tokens = True
+        return literal
+
+
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    ids: list[int]
+
+
+def clean_text(text: str) -> str:
+    """Replace lone surrogates, which no encoder can read, by U+FFFD; lengths and offsets stay.
+
+    Raises:
+        InputError: it is not a string.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"a text must be a string, got {type(text).__name__} {text!r:.60}")
+    return _LONE_SURROGATE.sub("\ufffd", text)

@@ -1,0 +1,121 @@
+"""What a store of passages must do. Fusion and re-ranking live above it, so every store gives the same hits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from trivec.embeddings import Embeddings
+from trivec.index.filters import Filter
+from trivec.types import FloatArray, Passage, Signal
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a store does by itself, for people and for the planner."""
+
+    name: str
+    durable: bool
+    exact_dense: bool
+    """Whether `search` by dense vectors is exact; if not, it is approximate above some size."""
+    concurrent_readers: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Passages in descending order of score; equal scores in ascending order of passage id."""
+
+    ids: list[str]
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """Size of a store: passages, and bytes on disk (0 for one that lives in memory)."""
+
+    passages: int
+    bytes: int
+
+
+class Store(Protocol):
+    """Passages with their vectors, searchable by each signal.
+
+    A passage is named by `Passage.id`. ``query`` is always the `Embeddings` of one text. All writes are durable
+    when the call returns, for stores whose capabilities say so. Scores are those of `trivec.scoring`, and
+    BM25 as `trivec.index.bm25` defines it over all passages in the store, filtered or not.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store does by itself."""
+        ...
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Signals that the stored vectors allow."""
+        ...
+
+    def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
+        """Add passages, or replace those with the same id. One row of ``vectors`` a passage."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove passages. Unknown ids are ignored."""
+        ...
+
+    def select(self, where: Filter | None = None) -> Iterator[Passage]:
+        """All passages that pass a filter, ordered by id, without their vectors."""
+        ...
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many passages pass a filter."""
+        ...
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Passages by id, in the order asked; None for an unknown id."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> Embeddings:
+        """Stored vectors of known passages, in the order asked."""
+        ...
+
+    def search(self, signal: Signal, query: Embeddings, k: int, where: Filter | None = None) -> Ranking:
+        """The best k passages by one signal.
+
+        ``sparse`` and ``bm25`` leave out passages that share no term with the query. ``multi`` scores every
+        passage that passes the filter.
+        """
+        ...
+
+    def score(self, signal: Signal, query: Embeddings, ids: Sequence[str]) -> FloatArray:
+        """Exact scores of known passages by one signal, shape (len(ids),); 0 where no term is shared."""
+        ...
+
+    def term_weights(self, query: Embeddings) -> dict[int, float]:
+        """The weight of each query term in BM25: idf times its count in the query."""
+        ...
+
+    def optimize(self) -> None:
+        """Build or tidy search structures now."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything durable."""
+        ...
+
+    def snapshot(self, target: Path) -> None:
+        """Copy the store, as of now, to a folder that does not exist yet."""
+        ...
+
+    def stats(self) -> StoreStats:
+        """How much is stored."""
+        ...
+
+    def close(self) -> None:
+        """Release files and locks. The store cannot be used afterwards."""
+        ...

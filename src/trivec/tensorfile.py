@@ -1,0 +1,125 @@
+"""Reading safetensors files as memory maps, and writing files that are whole or not there at all.
+
+The ``safetensors`` package writes the files; reading is done here because its numpy reader copies, while a
+map costs nothing until a row is touched, and because ONNX Runtime is pointed at byte offsets in the same file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trivec.errors import CorruptModelError
+
+_DTYPES: dict[str, str] = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """Where one tensor lies in a file: ``offset`` and ``length`` in bytes from the file's start."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    length: int
+
+
+def read_header(path: Path) -> tuple[dict[str, TensorPlace], dict[str, str]]:
+    """Places of all tensors, and the file's metadata.
+
+    Raises:
+        CorruptModelError: the file is not whole safetensors.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (header_length,) = struct.unpack("<Q", file.read(8))
+            if header_length > min(size, 100_000_000):
+                raise ValueError(f"its header claims {header_length} bytes")
+            header = json.loads(file.read(header_length))
+        metadata = header.pop("__metadata__", {})
+        start = 8 + header_length
+        places = {name: _place(entry, start) for name, entry in header.items()}
+        end = max((place.offset + place.length for place in places.values()), default=start)
+        if end > size:
+            raise ValueError(f"it should have {end} bytes and has {size}")
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        raise CorruptModelError(
+            f"{path} is not a whole safetensors file ({error}): fetch or write it again"
+        ) from error
+    return places, metadata
+
+
+def _place(entry: Mapping[str, object], start: int) -> TensorPlace:
+    shape = tuple(int(n) for n in entry["shape"])  # type: ignore[attr-defined]
+    first, last = (int(n) for n in entry["data_offsets"])  # type: ignore[attr-defined]
+    dtype = str(entry["dtype"])
+    if last - first != int(np.prod(shape, dtype=np.int64)) * np.dtype(_DTYPES[dtype]).itemsize:
+        raise ValueError(f"a tensor of shape {shape} does not fit its {last - first} bytes")
+    return TensorPlace(dtype, shape, start + first, last - first)
+
+
+def memory_map(path: Path) -> dict[str, NDArray[np.generic]]:
+    """All tensors of a file as read-only arrays that are paged in on use. BF16 becomes a float32 copy."""
+    places, _ = read_header(path)
+    with path.open("rb") as file:
+        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return {name: _view(buffer, place) for name, place in places.items()}
+
+
+def _view(buffer: mmap.mmap, place: TensorPlace) -> NDArray[np.generic]:
+    count = int(np.prod(place.shape, dtype=np.int64))
+    array = np.frombuffer(buffer, _DTYPES[place.dtype], count, place.offset).reshape(place.shape)
+    if place.dtype == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all."""
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata=dict(metadata))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place, synced, when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
