@@ -74,8 +74,12 @@ def score_pairs(
         InputError: the sides have different lengths, or as in `score`.
     """
     if len(queries) != len(documents):
-        raise InputError(f"{len(queries)} queries and {len(documents)} documents make no pairs: give as many of each")
-    return _mix(queries, documents, weights, average, dense_pair_scores, sparse_pair_scores, maxsim_pair_scores)
+        raise InputError(
+            f"{len(queries)} queries and {len(documents)} documents make no pairs: give as many of each"
+        )
+    return _mix(
+        queries, documents, weights, average, dense_pair_scores, sparse_pair_scores, maxsim_pair_scores
+    )
 
 
 _Scorer = Callable[[Embeddings, Embeddings], FloatArray]
@@ -93,7 +97,9 @@ def _mix(
     scorers: dict[str, _Scorer] = {"dense": dense, "sparse": sparse, "multi": multi}
     unknown = set(weights) - set(scorers)
     if unknown:
-        raise InputError(f"unknown head in weights: {', '.join(sorted(unknown))}; the heads are {', '.join(scorers)}")
+        raise InputError(
+            f"unknown head in weights: {', '.join(sorted(unknown))}; the heads are {', '.join(scorers)}"
+        )
     shared = [head for head in scorers if head in queries.heads and head in documents.heads]
     weighted = [head for head in shared if weights.get(head)]
     if not weighted:

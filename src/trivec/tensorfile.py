@@ -88,7 +88,9 @@ def _view(buffer: mmap.mmap, place: TensorPlace) -> NDArray[np.generic]:
     return array
 
 
-def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]
+) -> None:
     """Write a safetensors file, whole or not at all."""
     from safetensors.numpy import save_file
 

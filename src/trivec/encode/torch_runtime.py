@@ -1,0 +1,131 @@
+"""The encoder on torch: any backbone that transformers' ``AutoModel`` knows, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+
+from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
+from trivec.encode.runtime import HeadOutputs
+from trivec.errors import CorruptModelError, InputError, require
+from trivec.types import FloatArray, Head
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class TorchRuntime:
+    """Runs a transformers backbone, its pooling and its heads.
+
+    Args:
+        checkpoint: the model.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes a GPU when there is one.
+        dtype: of the backbone; None is float32 on CPU and float16 elsewhere.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str | None = None, dtype: str | None = None) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = dtype or ("float32" if self.device.type == "cpu" else "float16")
+        if dtype not in _DTYPES:
+            raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}")
+        self._checkpoint = checkpoint
+        self._model = _load_backbone(checkpoint, _DTYPES[dtype]).to(self.device).eval()
+        self._dense = [(_to_torch(m.linear, self.device), m.activation) for m in checkpoint.dense_modules]
+        self._sparse = None if checkpoint.sparse is None else _to_torch(checkpoint.sparse, self.device)
+        multi = checkpoint.multi.linear if checkpoint.multi is not None else None
+        self._multi = None if multi is None else _to_torch(multi, self.device)
+
+    @property
+    def name(self) -> str:
+        """``torch on`` and the device."""
+        return f"torch on {self.device}"
+
+    @property
+    def batch_tokens(self) -> int:
+        """A small budget keeps activations in a CPU's cache; a GPU wants large batches."""
+        return 1024 if self.device.type == "cpu" else 65_536
+
+    @torch.inference_mode()
+    def forward(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]
+    ) -> HeadOutputs:
+        """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
+        ids = torch.from_numpy(ids_BL).to(self.device)
+        mask = torch.from_numpy(mask_BL.astype(np.int64)).to(self.device)
+        hidden_BLD = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        return HeadOutputs(
+            dense=_numpy(self._dense_vectors(hidden_BLD, mask)) if "dense" in heads else None,
+            token_weights=_numpy(self._token_weights(hidden_BLD)) if "sparse" in heads else None,
+            token_vectors=_numpy(self._token_vectors(hidden_BLD)) if "multi" in heads else None,
+        )
+
+    def _dense_vectors(self, hidden_BLD: torch.Tensor, mask_BL: torch.Tensor) -> torch.Tensor:
+        pooled = _pool(hidden_BLD, mask_BL, self._checkpoint.pooling)
+        for (weight, bias), activation in self._dense:
+            pooled = F.linear(pooled, weight, bias)
+            pooled = torch.tanh(pooled) if activation == "tanh" else pooled
+        return F.normalize(pooled, dim=-1) if self._checkpoint.normalize else pooled
+
+    def _token_weights(self, hidden_BLD: torch.Tensor) -> torch.Tensor:
+        assert self._sparse is not None
+        return torch.relu(F.linear(hidden_BLD, *self._sparse)).squeeze(-1)
+
+    def _token_vectors(self, hidden_BLD: torch.Tensor) -> torch.Tensor:
+        projected = hidden_BLD if self._multi is None else F.linear(hidden_BLD, *self._multi)
+        return F.normalize(projected, dim=-1)
+
+
+def _load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    transformers = require("transformers", "torch", "the torch runtime")
+    log = transformers.utils.logging
+    verbosity = log.get_verbosity()
+    log.set_verbosity_error()  # its load report would repeat the check below
+    log.disable_progress_bar()
+    try:
+        model, report = transformers.AutoModel.from_pretrained(
+            str(checkpoint.folder),
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise CorruptModelError(
+            f"transformers cannot load {checkpoint.folder} ({error}): check the folder"
+        ) from error
+    finally:
+        log.set_verbosity(verbosity)
+        log.enable_progress_bar()
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise CorruptModelError(
+            f"{checkpoint.folder} lacks {len(missing)} weights, {missing[0]} first: fetch the model again"
+        )
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
+
+
+def _pool(hidden_BLD: torch.Tensor, mask_BL: torch.Tensor, pooling: str) -> torch.Tensor:
+    if pooling == "cls":
+        return hidden_BLD[:, 0]
+    if pooling == "last":
+        last = mask_BL.sum(dim=1) - 1
+        return hidden_BLD[torch.arange(len(last), device=last.device), last]
+    mask_BL1 = mask_BL.unsqueeze(-1)
+    if pooling == "max":
+        return hidden_BLD.masked_fill(mask_BL1 == 0, float("-inf")).amax(dim=1)
+    return (hidden_BLD * mask_BL1).sum(dim=1) / mask_BL1.sum(dim=1)
+
+
+def _to_torch(linear: Linear, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    weight = torch.tensor(linear.weight, device=device)
+    return weight, None if linear.bias is None else torch.tensor(linear.bias, device=device)
+
+
+def _numpy(tensor: torch.Tensor) -> FloatArray:
+    return np.asarray(tensor.cpu().numpy(), np.float32)

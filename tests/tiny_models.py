@@ -1,0 +1,550 @@
+"""Tiny random checkpoints in the layouts that published models have.
+
+    write_tiny_m3(folder)        bge-m3: XLM-RoBERTa, Unigram tokenizer, the sparse and the multi-vector head
+    write_tiny_bert(folder)      BERT with WordPiece, as a plain folder or as sentence-transformers saves it
+    write_tiny_roberta(folder)   RoBERTa with byte-level BPE, a plain folder
+
+The folders load in transformers, sentence-transformers and FlagEmbedding. Two layers, hidden width 32. The
+weights are uniform draws of `np.random.RandomState`, the same on every machine, and wide enough that
+similarities come out with both signs and most, not all, lexical weights are above zero. The vocabularies
+spell most scripts letter by letter, so that text in any of them becomes more than unknown tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+Tensors = dict[str, NDArray[Any]]
+Shapes = Mapping[str, tuple[int, ...]]
+Dtype = Literal["float32", "float16", "bfloat16"]
+WeightsFile = Literal["safetensors", "bin"]
+Pooling = Literal["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+HIDDEN = 32
+LAYERS = 2
+ATTENTION_HEADS = 4
+INTERMEDIATE = 64
+MAX_LENGTH = 512
+POOLINGS: dict[Pooling, str] = {
+    "cls": "pooling_mode_cls_token",
+    "mean": "pooling_mode_mean_tokens",
+    "max": "pooling_mode_max_tokens",
+    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
+    "weightedmean": "pooling_mode_weightedmean_tokens",
+    "lasttoken": "pooling_mode_lasttoken",
+}
+
+XLMR_NAMES = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+BERT_NAMES = {"cls": "[CLS]", "pad": "[PAD]", "sep": "[SEP]", "unk": "[UNK]", "mask": "[MASK]"}
+
+LATIN = "abcdefghijklmnopqrstuvwxyz"
+DIGITS = "0123456789"
+PUNCTUATION = ".,!?-:;'\"()[]/%&+=_@#*<>。、「」،؟।"
+ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžčřąęłńśźżğışățđ"
+OTHER_SCRIPTS = (
+    "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ"
+    "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґ"
+    "אבגדהוזחטיךכלםמןנסעףפץצקרשת"
+    "ابتثجحخدذرزسشصضطظعغفقكلمنهويىةءآأإئؤگچپژی"
+    "अआइईउऊएऐओऔकखगघचछजझटठडढणतथदधनपफबभमयरलवशषसहािीुूृेैोौं़्"
+    "กขคงจชซญดตถทธนบปผพฟภมยรลวศสหอะาิีึืุูเแโใไ่้์็ั"
+    "あいうえおかがきくけこさしすせそただちっつてでとどなにねのはばひふへほまみめもやゆよらりるれろわをん"
+    "アイウエオカキクグコサシジスタットドナニネノハバフマメモラリルレロンー"
+    "的一是不了人我在有他这中大来上国学生日本東京语語文字山水火木金土天气今明图書书馆館"
+    "가고그기나는다도라로를리마만모무물바보사서수시아안어에여오요우울은을의이인자장전정제주지하학한해"
+)
+ENGLISH = (
+    "the of and to in is that it for was on are with as at be this have from or by not what "
+    "where who how when capital city country river mountain book library science water night"
+)
+EUROPEAN = (
+    "der die das und ist la le les de et est el los en que il di che não uma och att jest "
+    "hauptstadt ville ciudad città stadt и в не на что это город столица река και το της πόλη"
+)
+WORDS = tuple(dict.fromkeys(f"{ENGLISH} {EUROPEAN}".split()))
+LETTERS = tuple(dict.fromkeys(LATIN + DIGITS + PUNCTUATION + ACCENTED + OTHER_SCRIPTS))
+
+
+def write_tiny_m3(
+    folder: Path,
+    heads: Literal["pt", "safetensors"] | None = "pt",
+    multi_width: int = HIDDEN,
+    dtype: Dtype = "float32",
+    weights: WeightsFile = "safetensors",
+    seed: int = 0,
+) -> Path:
+    """A checkpoint laid out as bge-m3: encoder, tokenizer, heads, and the files of sentence-transformers.
+
+    Args:
+        folder: created if it is not there.
+        heads: files of the heads. "pt": `sparse_linear.pt` and `colbert_linear.pt`, as published;
+            "safetensors": one `heads.safetensors`; None: no heads.
+        multi_width: c, width of the multi-vectors.
+        dtype: of the tensors in all files.
+        weights: `model.safetensors` or `pytorch_model.bin`.
+        seed: of the weights.
+    """
+    vocabulary = unigram_vocabulary()
+    tokenizer = unigram_tokenizer(vocabulary)
+    config = _config(
+        "xlm-roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype
+    )
+    _write_encoder(folder, config, dtype, weights, seed)
+    _write_tokenizer(folder, tokenizer, XLMR_NAMES, "XLMRobertaTokenizer")
+    _write_sentence_transformers(folder, "cls", HIDDEN, normalize=True)
+    if heads is not None:
+        _write_heads(folder, heads, multi_width, dtype, seed + 1)
+    return folder
+
+
+def write_tiny_bert(
+    folder: Path,
+    layout: Literal["plain", "sentence-transformers"] = "plain",
+    pooling: Pooling = "cls",
+    dense_module: bool = False,
+    normalize: bool = True,
+    prompts: Mapping[str, str] | None = None,
+    release: Literal["classic", "current"] = "classic",
+    dtype: Dtype = "float32",
+    weights: WeightsFile = "safetensors",
+    seed: int = 0,
+) -> Path:
+    """A BERT checkpoint with a lower-casing WordPiece tokenizer.
+
+    Args:
+        folder: created if it is not there.
+        layout: "plain" is what transformers saves; ``pooling`` to ``release`` are for the other.
+        pooling: of the token states.
+        dense_module: add a layer ``tanh(W x + b)`` to width 16 after the pooling.
+        normalize: end with unit length.
+        prompts: by name, such as ``{"query": "query: ", "document": "passage: "}``.
+        release: how the files spell all this: "classic" as in most published folders, or "current".
+        dtype: of the tensors.
+        weights: `model.safetensors` or `pytorch_model.bin`.
+        seed: of the weights.
+    """
+    vocabulary = wordpiece_vocabulary()
+    config = _config("bert", len(vocabulary), pad=0, positions=MAX_LENGTH, token_types=2, dtype=dtype)
+    _write_encoder(folder, config, dtype, weights, seed)
+    _write_tokenizer(folder, wordpiece_tokenizer(vocabulary), BERT_NAMES, "BertTokenizer", do_lower_case=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    if layout == "sentence-transformers":
+        dense_width = HIDDEN // 2 if dense_module else None
+        _write_sentence_transformers(
+            folder, pooling, HIDDEN, normalize, dense_width, prompts, release, seed + 1
+        )
+    return folder
+
+
+def write_tiny_roberta(
+    folder: Path, dtype: Dtype = "float32", weights: WeightsFile = "safetensors", seed: int = 0
+) -> Path:
+    """A RoBERTa checkpoint with a byte-level BPE tokenizer, as transformers saves it."""
+    vocabulary, merges = byte_level_vocabulary()
+    config = _config("roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype)
+    _write_encoder(folder, config, dtype, weights, seed)
+    _write_tokenizer(folder, byte_level_tokenizer(vocabulary, merges), XLMR_NAMES, "RobertaTokenizer")
+    _write_json(folder / "vocab.json", {piece: number for number, piece in enumerate(vocabulary)})
+    (folder / "merges.txt").write_text(
+        "\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n", encoding="utf-8"
+    )
+    return folder
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """Sixteen hexadecimal digits over every tensor and every JSON file of a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == ".json":
+            digest.update(json.dumps(json.loads(path.read_text("utf-8")), sort_keys=True).encode())
+        elif path.suffix in (".safetensors", ".bin", ".pt"):
+            for name, tensor in sorted(_read_tensors(path).items()):
+                digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode() + tensor.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _config(
+    model_type: str, vocabulary: int, pad: int, positions: int, token_types: int, dtype: Dtype
+) -> dict[str, Any]:
+    architecture = {"xlm-roberta": "XLMRobertaModel", "bert": "BertModel", "roberta": "RobertaModel"}[
+        model_type
+    ]
+    config = {
+        "architectures": [architecture],
+        "attention_probs_dropout_prob": 0.1,
+        "classifier_dropout": None,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": HIDDEN,
+        "initializer_range": 0.02,
+        "intermediate_size": INTERMEDIATE,
+        "layer_norm_eps": 1e-12 if model_type == "bert" else 1e-5,
+        "max_position_embeddings": positions,
+        "model_type": model_type,
+        "num_attention_heads": ATTENTION_HEADS,
+        "num_hidden_layers": LAYERS,
+        "pad_token_id": pad,
+        "position_embedding_type": "absolute",
+        "torch_dtype": dtype,
+        "type_vocab_size": token_types,
+        "use_cache": True,
+        "vocab_size": vocabulary,
+    }
+    if model_type != "bert":
+        config |= {"bos_token_id": 0, "eos_token_id": 2}
+    return config
+
+
+def _encoder_shapes(config: Mapping[str, Any]) -> Shapes:
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word_embeddings.weight": (config["vocab_size"], HIDDEN),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], HIDDEN),
+        "embeddings.token_type_embeddings.weight": (config["type_vocab_size"], HIDDEN),
+        **_layer_norm("embeddings.LayerNorm"),
+        **_linear("pooler.dense", HIDDEN, HIDDEN),
+    }
+    for layer in range(LAYERS):
+        prefix = f"encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            shapes |= _linear(f"{prefix}.attention.self.{part}", HIDDEN, HIDDEN)
+        shapes |= _linear(f"{prefix}.attention.output.dense", HIDDEN, HIDDEN)
+        shapes |= _layer_norm(f"{prefix}.attention.output.LayerNorm")
+        shapes |= _linear(f"{prefix}.intermediate.dense", HIDDEN, INTERMEDIATE)
+        shapes |= _linear(f"{prefix}.output.dense", INTERMEDIATE, HIDDEN)
+        shapes |= _layer_norm(f"{prefix}.output.LayerNorm")
+    return shapes
+
+
+def _linear(name: str, width_in: int, width_out: int) -> Shapes:
+    return {f"{name}.weight": (width_out, width_in), f"{name}.bias": (width_out,)}
+
+
+def _layer_norm(name: str) -> Shapes:
+    return {f"{name}.weight": (HIDDEN,), f"{name}.bias": (HIDDEN,)}
+
+
+def _draw(shapes: Shapes, seed: int) -> Tensors:
+    """Uniform values in the order of the names.
+
+    Attention is wide and the feed-forward output narrow, so that texts differ: gelu has a positive mean,
+    which would otherwise turn all states towards one direction.
+    """
+    random = np.random.RandomState(seed)
+    tensors: Tensors = {}
+    for name in sorted(shapes):
+        values = random.random_sample(shapes[name]) * 2 - 1
+        tensors[name] = (_centre(name) + _reach(name) * values).astype(np.float32)
+    return tensors
+
+
+def _centre(name: str) -> float:
+    return 1.0 if name.endswith("LayerNorm.weight") else 0.0
+
+
+def _reach(name: str) -> float:
+    if "LayerNorm" in name or name.endswith("bias"):
+        return 0.1
+    if "word_embeddings" in name:
+        return 1.0
+    if "attention" in name:
+        return 0.7
+    if "position_embeddings" in name or "token_type_embeddings" in name:
+        return 0.3
+    return 0.1 if ".output.dense" in name or name == "sparse.weight" else 0.5
+
+
+def _write_encoder(
+    folder: Path, config: Mapping[str, Any], dtype: Dtype, weights: WeightsFile, seed: int
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", config)
+    name = "model.safetensors" if weights == "safetensors" else "pytorch_model.bin"
+    _write_tensors(folder / name, _draw(_encoder_shapes(config), seed), dtype)
+
+
+def _write_heads(
+    folder: Path, files: Literal["pt", "safetensors"], width: int, dtype: Dtype, seed: int
+) -> None:
+    sparse = _draw(_linear("sparse", HIDDEN, 1), seed)
+    multi = _draw(_linear("multi", HIDDEN, width), seed)
+    if files == "safetensors":
+        _write_tensors(folder / "heads.safetensors", sparse | multi, dtype)
+        return
+    for name, tensors in (("sparse_linear.pt", sparse), ("colbert_linear.pt", multi)):
+        _write_tensors(folder / name, {key.split(".")[1]: tensor for key, tensor in tensors.items()}, dtype)
+
+
+def _write_tensors(path: Path, tensors: Tensors, dtype: Dtype) -> None:
+    if path.suffix == ".safetensors" and dtype != "bfloat16":
+        arrays = {name: tensor.astype(dtype) for name, tensor in tensors.items()}
+        save_file(arrays, path, metadata={"format": "pt"})
+        return
+    import torch
+    from safetensors.torch import save_file as save_torch_file
+
+    converted = {name: torch.from_numpy(tensor).to(getattr(torch, dtype)) for name, tensor in tensors.items()}
+    if path.suffix == ".safetensors":
+        save_torch_file(converted, path, metadata={"format": "pt"})
+    else:
+        torch.save(converted, path)
+
+
+def _read_tensors(path: Path) -> Tensors:
+    """Tensors of a file; bfloat16 ones as float32, which holds them exactly."""
+    import torch
+    from safetensors.torch import load_file
+
+    if path.suffix == ".safetensors":
+        tensors = load_file(path)
+    else:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
+
+
+def _write_sentence_transformers(
+    folder: Path,
+    pooling: Pooling,
+    width: int,
+    normalize: bool,
+    dense_width: int | None = None,
+    prompts: Mapping[str, str] | None = None,
+    release: Literal["classic", "current"] = "classic",
+    seed: int = 0,
+) -> None:
+    modules = ["Transformer", "Pooling"]
+    modules += ["Dense"] if dense_width is not None else []
+    modules += ["Normalize"] if normalize else []
+    _write_json(
+        folder / "modules.json", [_module(number, name, release) for number, name in enumerate(modules)]
+    )
+    _write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_LENGTH, "do_lower_case": False})
+    _write_json(
+        folder / "config_sentence_transformers.json",
+        {"prompts": dict(prompts or {}), "default_prompt_name": None, "similarity_fn_name": "cosine"},
+    )
+    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width, release))
+    if dense_width is not None:
+        _write_dense_module(folder / "2_Dense", width, dense_width, seed)
+
+
+def _module(number: int, name: str, release: Literal["classic", "current"]) -> dict[str, Any]:
+    path = "" if number == 0 else f"{number}_{name}"
+    if release == "classic":
+        kind = f"sentence_transformers.models.{name}"
+    else:
+        base = "base" if name in ("Transformer", "Dense") else "sentence_transformer"
+        kind = f"sentence_transformers.{base}.modules.{name.lower()}.{name}"
+    return {"idx": number, "name": str(number), "path": path, "type": kind}
+
+
+def _pooling_config(pooling: Pooling, width: int, release: Literal["classic", "current"]) -> dict[str, Any]:
+    if release == "current":
+        return {"embedding_dimension": width, "pooling_mode": pooling, "include_prompt": True}
+    flags = {flag: mode == pooling for mode, flag in POOLINGS.items()}
+    return {"word_embedding_dimension": width, **flags, "include_prompt": True}
+
+
+def _write_dense_module(folder: Path, width_in: int, width_out: int, seed: int) -> None:
+    tensors = _draw(_linear("linear", width_in, width_out), seed)
+    config = {
+        "in_features": width_in,
+        "out_features": width_out,
+        "bias": True,
+        "activation_function": "torch.nn.modules.activation.Tanh",
+    }
+    _write_json(folder / "config.json", config)
+    _write_tensors(folder / "model.safetensors", tensors, "float32")
+
+
+def unigram_vocabulary() -> list[tuple[str, float]]:
+    """Pieces and scores in XLM-RoBERTa's order: `<s> <pad> </s> <unk>`, best score first, then `<mask>`."""
+    pieces = [f"▁{word}" for word in WORDS] + ["▁", *LETTERS, *LATIN.upper()]
+    pieces += [f"▁{letter}" for letter in LATIN]
+    pieces = list(dict.fromkeys(pieces))
+    first = [(XLMR_NAMES[name], 0.0) for name in ("cls", "pad", "sep", "unk")]
+    scored = [(piece, round(-5.0 - 0.01 * rank, 2)) for rank, piece in enumerate(pieces)]
+    return [*first, *scored, (XLMR_NAMES["mask"], 0.0)]
+
+
+def unigram_tokenizer(vocabulary: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Content of XLM-RoBERTa's `tokenizer.json`, with NFKC in place of sentencepiece's own normalizer."""
+    space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    numbers = {name: number for number, (name, _) in enumerate(vocabulary)}
+    return {
+        **_tokenizer_frame(XLMR_NAMES, numbers),
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "NFKC"},
+                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+            ],
+        },
+        "pre_tokenizer": space,
+        "decoder": space,
+        "model": {
+            "type": "Unigram",
+            "unk_id": 3,
+            "vocab": [list(row) for row in vocabulary],
+            "byte_fallback": False,
+        },
+    }
+
+
+def wordpiece_vocabulary() -> list[str]:
+    """Pieces in the order of `vocab.txt`."""
+    words = [word for word in WORDS if word.isascii()]
+    pieces = [*BERT_NAMES.values(), *words, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    return sorted(dict.fromkeys(pieces), key=lambda piece: piece not in BERT_NAMES.values())
+
+
+def wordpiece_tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
+    """Content of BERT's uncased `tokenizer.json`."""
+    numbers = {piece: number for number, piece in enumerate(vocabulary)}
+    return {
+        **_tokenizer_frame(BERT_NAMES, numbers),
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": BERT_NAMES["unk"],
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": numbers,
+        },
+    }
+
+
+def byte_level_vocabulary() -> tuple[list[str], list[tuple[str, str]]]:
+    """The 256 byte symbols and the merges that spell the English words, as RoBERTa orders them."""
+    merges: list[tuple[str, str]] = []
+    for word in ENGLISH.split():
+        piece = "Ġ"
+        for letter in word:
+            merges.append((piece, letter))
+            piece += letter
+    merges = list(dict.fromkeys(merges))
+    names = [XLMR_NAMES[name] for name in ("cls", "pad", "sep", "unk")]
+    return [*names, *_byte_symbols(), *map("".join, merges), XLMR_NAMES["mask"]], merges
+
+
+def _byte_symbols() -> list[str]:
+    """GPT-2's alphabet: bytes that print stand for themselves, the others for letters from U+0100 on."""
+    printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = len(set(range(256)) - set(printing))
+    return [*map(chr, printing), *map(chr, range(0x100, 0x100 + others))]
+
+
+def byte_level_tokenizer(vocabulary: Sequence[str], merges: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Content of RoBERTa's `tokenizer.json`."""
+    numbers = {piece: number for number, piece in enumerate(vocabulary)}
+    return {
+        **_tokenizer_frame(XLMR_NAMES, numbers),
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": [XLMR_NAMES["sep"], numbers[XLMR_NAMES["sep"]]],
+            "cls": [XLMR_NAMES["cls"], numbers[XLMR_NAMES["cls"]]],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        },
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": numbers,
+            "merges": [list(pair) for pair in merges],
+        },
+    }
+
+
+def _tokenizer_frame(names: Mapping[str, str], numbers: Mapping[str, int]) -> dict[str, Any]:
+    """What all three have: the special tokens, and the template that puts them around one text or two."""
+    second_type = 1 if names is BERT_NAMES else 0
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": numbers[name],
+                "content": name,
+                "single_word": False,
+                "lstrip": name == "<mask>",
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for name in sorted(names.values(), key=lambda name: numbers[name])
+        ],
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": _template(names, "A"),
+            "pair": [
+                *_template(names, "A"),
+                *([_special(names["sep"])] if names is XLMR_NAMES else []),
+                {"Sequence": {"id": "B", "type_id": second_type}},
+                _special(names["sep"], second_type),
+            ],
+            "special_tokens": {
+                name: {"id": name, "ids": [numbers[name]], "tokens": [name]}
+                for name in (names["cls"], names["sep"])
+            },
+        },
+    }
+
+
+def _template(names: Mapping[str, str], text: str) -> list[dict[str, Any]]:
+    return [_special(names["cls"]), {"Sequence": {"id": text, "type_id": 0}}, _special(names["sep"])]
+
+
+def _special(name: str, type_id: int = 0) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": type_id}}
+
+
+def _write_tokenizer(
+    folder: Path,
+    content: Mapping[str, Any],
+    names: Mapping[str, str],
+    tokenizer_class: str,
+    do_lower_case: bool = False,
+) -> None:
+    tokens = {f"{role}_token": name for role, name in names.items()}
+    if names is XLMR_NAMES:
+        tokens |= {"bos_token": names["cls"], "eos_token": names["sep"]}
+    config: dict[str, Any] = {**tokens, "tokenizer_class": tokenizer_class, "model_max_length": MAX_LENGTH}
+    if do_lower_case:
+        config |= {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
+    _write_json(folder / "tokenizer.json", content)
+    _write_json(folder / "tokenizer_config.json", {**config, "clean_up_tokenization_spaces": True})
+    _write_json(folder / "special_tokens_map.json", tokens)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
