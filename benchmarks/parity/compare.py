@@ -61,16 +61,12 @@ def main() -> int:
     options = _read_options()
     with tempfile.TemporaryDirectory() as name:
         workplace = Path(name)
-        folders = {case: case.write(workplace) for case in TINY_CASES}
-        for given in options.model:
-            label, _, path = given.partition("=")
-            case = Case(label, "sentence-transformers")
-            folders[case] = _model_folder(Path(path), workplace / label)
-        jobs = [case.job(folder) for case, folder in folders.items()]
+        cases = [(case, case.write(workplace)) for case in TINY_CASES]
+        cases += [_real_model(given, workplace) for given in options.model]
+        jobs = [case.job(folder) for case, folder in cases]
         reference = ask_reference(options.reference_python, jobs, workplace)
-        rows = [
-            row for case in folders for row in _compare(case, folders[case], reference["answers"][case.name])
-        ]
+        answers = reference["answers"]
+        rows = [row for case, folder in cases for row in _compare(case, folder, answers[case.name])]
     _print_table(rows)
     _write_result(options.output, rows, reference["versions"])
     return 0 if all(row.passed for row in rows) else 1

@@ -1,8 +1,8 @@
 """Texts and pairs that both sides encode.
 
-Many scripts, lengths from nothing to beyond the limit used here, repeated words. No text has a space at an end or
-two in a row, and none spells out a special token: transformers 4 reads `tokenizer.json`, transformers 5 rebuilds
-some tokenizers and gives other ids for such texts, and trivec takes a spelled-out special token for text.
+Many scripts, lengths from nothing to beyond the limit used here, repeated words. No text has a space at an
+end or two in a row, and none spells out a special token: transformers 4 reads `tokenizer.json`, transformers
+5 rebuilds some tokenizers and gives other ids for such texts, and trivec takes a special token for text.
 """
 
 from __future__ import annotations

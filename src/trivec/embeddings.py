@@ -33,7 +33,7 @@ class Fingerprint:
 
     model: str
     weights: str
-    heads: Mapping[str, str] = field(default_factory=dict)
+    heads: Mapping[Head, str] = field(default_factory=dict)
     query_prompt: str = ""
     document_prompt: str = ""
     max_length: int = 0
@@ -225,7 +225,8 @@ def _rows(part: Any) -> int:  # noqa: ANN401
 
 def _read_sparse(arrays: Mapping[str, Any], head: str) -> sp.csr_array:
     parts = (arrays[f"{head}.values"], arrays[f"{head}.indices"], arrays[f"{head}.offsets"])
-    return sp.csr_array(parts, shape=tuple(int(n) for n in arrays[f"{head}.shape"]))
+    rows, columns = (int(n) for n in arrays[f"{head}.shape"])
+    return sp.csr_array(parts, shape=(rows, columns))
 
 
 def _check_alike(first: Embeddings, other: Embeddings) -> None:

@@ -74,12 +74,8 @@ def score_pairs(
         InputError: the sides have different lengths, or as in `score`.
     """
     if len(queries) != len(documents):
-        raise InputError(
-            f"{len(queries)} queries and {len(documents)} documents make no pairs: give as many of each"
-        )
-    return _mix(
-        queries, documents, weights, average, dense_pair_scores, sparse_pair_scores, maxsim_pair_scores
-    )
+        raise InputError(f"{len(queries)} queries and {len(documents)} documents make no pairs: give as many of each")
+    return _mix(queries, documents, weights, average, dense_pair_scores, sparse_pair_scores, maxsim_pair_scores)
 
 
 _Scorer = Callable[[Embeddings, Embeddings], FloatArray]
@@ -97,9 +93,7 @@ def _mix(
     scorers: dict[str, _Scorer] = {"dense": dense, "sparse": sparse, "multi": multi}
     unknown = set(weights) - set(scorers)
     if unknown:
-        raise InputError(
-            f"unknown head in weights: {', '.join(sorted(unknown))}; the heads are {', '.join(scorers)}"
-        )
+        raise InputError(f"unknown head in weights: {', '.join(sorted(unknown))}; the heads are {', '.join(scorers)}")
     shared = [head for head in scorers if head in queries.heads and head in documents.heads]
     weighted = [head for head in shared if weights.get(head)]
     if not weighted:
@@ -107,10 +101,12 @@ def _mix(
             f"nothing to mix: queries have {queries.heads}, documents {documents.heads}, weights {dict(weights)}"
         )
     parts = {head: scorers[head](queries, documents) for head in shared}
-    hybrid = sum(np.float32(weights[head]) * parts[head] for head in weighted)
+    hybrid = np.zeros_like(parts[weighted[0]])
+    for head in weighted:
+        hybrid += np.float32(weights[head]) * parts[head]
     if average:
-        hybrid = hybrid / np.float32(sum(weights[head] for head in weighted))
-    return Scores(parts.get("dense"), parts.get("sparse"), parts.get("multi"), np.asarray(hybrid, np.float32))
+        hybrid /= np.float32(sum(weights[head] for head in weighted))
+    return Scores(parts.get("dense"), parts.get("sparse"), parts.get("multi"), hybrid)
 
 
 def dense_scores(queries: Embeddings, documents: Embeddings) -> FloatArray:
@@ -126,7 +122,8 @@ def dense_pair_scores(queries: Embeddings, documents: Embeddings) -> FloatArray:
     queries.require("dense")
     documents.require("dense")
     assert queries.dense is not None and documents.dense is not None
-    return np.einsum("nd,nd->n", queries.dense, documents.dense)
+    scores: FloatArray = np.einsum("nd,nd->n", queries.dense, documents.dense)
+    return scores
 
 
 def sparse_scores(queries: Embeddings, documents: Embeddings) -> FloatArray:

@@ -57,9 +57,7 @@ def read_header(path: Path) -> tuple[dict[str, TensorPlace], dict[str, str]]:
         if end > size:
             raise ValueError(f"it should have {end} bytes and has {size}")
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise CorruptModelError(
-            f"{path} is not a whole safetensors file ({error}): fetch or write it again"
-        ) from error
+        raise CorruptModelError(f"{path} is not a whole safetensors file ({error}): fetch or write it again") from error
     return places, metadata
 
 
@@ -88,9 +86,7 @@ def _view(buffer: mmap.mmap, place: TensorPlace) -> NDArray[np.generic]:
     return array
 
 
-def write_tensors(
-    path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file, whole or not at all."""
     from safetensors.numpy import save_file
 

@@ -33,17 +33,13 @@ class Delta:
         downs = {name.removesuffix(_DOWN) for name in self._tensors if name.endswith(_DOWN)}
         ups = {name.removesuffix(_UP) for name in self._tensors if name.endswith(_UP)}
         if downs != ups:
-            raise CorruptModelError(
-                f"{path} holds half a low-rank pair for {sorted(downs ^ ups)}: fetch it again"
-            )
+            raise CorruptModelError(f"{path} holds half a low-rank pair for {sorted(downs ^ ups)}: fetch it again")
         self._low_rank = downs
 
     @property
     def heads(self) -> dict[str, FloatArray]:
         """The tensors of the heads."""
-        return {
-            name: value for name, value in self._tensors.items() if name.split(".")[0] in ("sparse", "multi")
-        }
+        return {name: value for name, value in self._tensors.items() if name.split(".")[0] in ("sparse", "multi")}
 
     def merge(self, backbone: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[str, FloatArray]]:
         """The weights of the backbone, updated.

@@ -45,9 +45,7 @@ class EncodeOptions:
 
     def __post_init__(self) -> None:
         if self.heads is not None and isinstance(self.heads, str):
-            raise InputError(
-                f"heads must be a list such as ['dense', 'multi'], got the string {self.heads!r}"
-            )
+            raise InputError(f"heads must be a list such as ['dense', 'multi'], got the string {self.heads!r}")
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise InputError(f"batch_tokens must be at least 1, got {self.batch_tokens}")
 
@@ -66,9 +64,7 @@ class Encoder:
         (1, 384)
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, runtime: Runtime, tokenizer: TextTokenizer, fingerprint: Fingerprint
-    ):
+    def __init__(self, checkpoint: Checkpoint, runtime: Runtime, tokenizer: TextTokenizer, fingerprint: Fingerprint):
         self.checkpoint = checkpoint
         self.runtime = runtime
         self.tokenizer = tokenizer
@@ -181,9 +177,7 @@ class Encoder:
         return Embeddings(
             dense=collected.dense if "dense" in heads else None,
             sparse=self._sparse(ids, collected.weights) if "sparse" in heads else None,
-            multi=Ragged.from_rows(collected.vectors, self.checkpoint.multi_width)
-            if "multi" in heads
-            else None,
+            multi=Ragged.from_rows(collected.vectors, self.checkpoint.multi_width) if "multi" in heads else None,
             terms=terms,
             fingerprint=fingerprint,
         )
@@ -214,9 +208,7 @@ class Encoder:
         if max_length is None:
             return self.max_length
         if not 1 <= max_length <= self.max_length:
-            raise InputError(
-                f"max_length must lie between 1 and {self.max_length} for {self.name}, got {max_length}"
-            )
+            raise InputError(f"max_length must lie between 1 and {self.max_length} for {self.name}, got {max_length}")
         return max_length
 
     def _fingerprint_with(self, prompt: str, max_length: int) -> Fingerprint:
@@ -263,9 +255,7 @@ def pad(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int6
 def _report_cut(tokenized: Sequence[TokenizedText], max_length: int) -> None:
     cut = sum(text.full_length > max_length for text in tokenized)
     if cut:
-        logger.warning(
-            "%d of %d texts are longer than %d tokens and were cut there", cut, len(tokenized), max_length
-        )
+        logger.warning("%d of %d texts are longer than %d tokens and were cut there", cut, len(tokenized), max_length)
 
 
 def _advice(head: str) -> str:

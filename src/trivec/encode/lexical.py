@@ -45,9 +45,10 @@ def count_terms(ids: Sequence[NDArray[np.int64]], vocabulary_size: int) -> sp.cs
 
 
 def _keys(ids: Sequence[NDArray[np.int64]], vocabulary_size: int) -> IntArray:
-    """row * vocabulary_size + id for every token of every text."""
+    """Row * vocabulary_size + id for every token of every text."""
     rows = np.repeat(np.arange(len(ids), dtype=np.int64), [len(row) for row in ids])
-    return rows * vocabulary_size + np.concatenate([*ids, np.zeros(0, np.int64)])
+    keys: IntArray = rows * vocabulary_size + np.concatenate([*ids, np.zeros(0, np.int64)])
+    return keys
 
 
 def _csr(keys: IntArray, values: FloatArray, rows: int, vocabulary_size: int) -> sp.csr_array:

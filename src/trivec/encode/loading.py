@@ -62,9 +62,7 @@ def load(
         head = training_free_head(checkpoint.hidden_size, training_free_width)
         checkpoint = replace(checkpoint, multi=head)
     tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file)
-    return Encoder(
-        checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint)
-    )
+    return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
 
 
 def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
@@ -83,15 +81,9 @@ def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
             return folder, known
     if known is not None:
         raise UnknownModelError(f"{name} is not on this machine yet: run trivec models fetch {name}")
-    names = [entry.name for entry in catalogue.MODELS] + [
-        alias for m in catalogue.MODELS for alias in m.aliases
-    ]
+    names = [entry.name for entry in catalogue.MODELS] + [alias for m in catalogue.MODELS for alias in m.aliases]
     close = difflib.get_close_matches(str(model), names, n=2)
-    hint = (
-        f"did you mean {' or '.join(close)}?"
-        if close
-        else "give a folder, or a name that trivec models lists"
-    )
+    hint = f"did you mean {' or '.join(close)}?" if close else "give a folder, or a name that trivec models lists"
     raise UnknownModelError(f"there is no model {str(model)!r}: {hint}")
 
 
@@ -178,17 +170,13 @@ def _apply_task(checkpoint: Checkpoint, known: catalogue.KnownModel | None, task
     return replace(checkpoint, query_prompt=query_prompt, document_prompt=document_prompt)
 
 
-def _start(
-    checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None
-) -> Runtime:
+def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None) -> Runtime:
     if runtime not in ("auto", "onnx", "torch"):
         raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
     on_cpu = device in (None, "cpu") and dtype in (None, "float32")
     if runtime == "onnx" or (runtime == "auto" and on_cpu and unsupported_reason(checkpoint) is None):
         if not on_cpu:
-            raise InputError(
-                f"the onnx runtime is for float32 on cpu, not for {device} {dtype}: use runtime='torch'"
-            )
+            raise InputError(f"the onnx runtime is for float32 on cpu, not for {device} {dtype}: use runtime='torch'")
         from trivec.encode.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(checkpoint, threads)

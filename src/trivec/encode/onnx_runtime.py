@@ -31,17 +31,11 @@ class OnnxRuntime:
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(checkpoint.folder)
-        )
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(checkpoint.folder))
         graph = checkpoint.folder / GRAPH_FILE
         try:
-            model = (
-                graph.read_bytes() if checkpoint.layout == "trivec" and graph.is_file() else _make(checkpoint)
-            )
-            self._session: Any = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
+            model = graph.read_bytes() if checkpoint.layout == "trivec" and graph.is_file() else _make(checkpoint)
+            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             if type(error).__module__.startswith("onnxruntime"):
                 raise CorruptModelError(
@@ -54,9 +48,7 @@ class OnnxRuntime:
         """``onnx on cpu``."""
         return "onnx on cpu"
 
-    def forward(
-        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]
-    ) -> HeadOutputs:
+    def forward(self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]) -> HeadOutputs:
         """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
         wanted = [output for head, output in _OUTPUTS.items() if head in heads]
         results = self._session.run(wanted, {"input_ids": ids_BL, "attention_mask": mask_BL})

@@ -11,6 +11,7 @@ weight = (nibble - 8) * scale
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class PackedModel:
         (blob_length,) = cursor.take("Q")
         offsets, scores = cursor.array("<u4", count + 1), cursor.array("<f4", count)
         blob = cursor.bytes(int(blob_length))
-        texts = (blob[start:end].decode() for start, end in zip(offsets[:-1], offsets[1:], strict=True))
+        texts = (blob[start:end].decode() for start, end in itertools.pairwise(offsets))
         pieces = [(text, float(score)) for text, score in zip(texts, scores, strict=True)]
         _, rule_bytes = cursor.take("iI")
         cursor.bytes(int(rule_bytes))
@@ -107,14 +108,10 @@ class PackedModel:
         """
         kind, count, offset = self.directory.get(name, (0, -1, 0))
         if count != int(np.prod(shape)):
-            raise CorruptModelError(
-                f"the packed tensor {name} has {count} values, expected shape {shape}: fetch again"
-            )
+            raise CorruptModelError(f"the packed tensor {name} has {count} values, expected shape {shape}: fetch again")
         if kind == 0:
             return np.frombuffer(self.data, "<f4", count, offset).reshape(shape).copy()
-        blocks = np.frombuffer(
-            self.data, np.dtype([("scale", "<f2"), ("codes", "u1", 16)]), count // _BLOCK, offset
-        )
+        blocks = np.frombuffer(self.data, np.dtype([("scale", "<f2"), ("codes", "u1", 16)]), count // _BLOCK, offset)
         scale = blocks["scale"].astype(np.float32)[:, None]
         unpacked = np.empty((len(blocks), _BLOCK), np.float32)
         unpacked[:, :16] = ((blocks["codes"] & 15).astype(np.float32) - 8) * scale

@@ -40,8 +40,6 @@ class Runtime(Protocol):
         """Padded tokens a batch at which this runtime is fastest."""
         ...
 
-    def forward(
-        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]
-    ) -> HeadOutputs:
+    def forward(self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]) -> HeadOutputs:
         """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
         ...

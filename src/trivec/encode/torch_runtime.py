@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
@@ -50,9 +50,7 @@ class TorchRuntime:
         return 1024 if self.device.type == "cpu" else 65_536
 
     @torch.inference_mode()
-    def forward(
-        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]
-    ) -> HeadOutputs:
+    def forward(self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]) -> HeadOutputs:
         """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
         ids = torch.from_numpy(ids_BL).to(self.device)
         mask = torch.from_numpy(mask_BL.astype(np.int64)).to(self.device)
@@ -94,9 +92,7 @@ def _load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: 
             output_loading_info=True,
         )
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CorruptModelError(
-            f"transformers cannot load {checkpoint.folder} ({error}): check the folder"
-        ) from error
+        raise CorruptModelError(f"transformers cannot load {checkpoint.folder} ({error}): check the folder") from error
     finally:
         log.set_verbosity(verbosity)
         log.enable_progress_bar()

@@ -26,9 +26,7 @@ def tokenizer_json(pieces: list[tuple[str, float]], special: dict[str, int]) -> 
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            _added_token(number, name) for number, name in sorted({**names, mask: "<mask>"}.items())
-        ],
+        "added_tokens": [_added_token(number, name) for number, name in sorted({**names, mask: "<mask>"}.items())],
         "normalizer": {
             "type": "Sequence",
             "normalizers": [

@@ -18,11 +18,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         UnknownModelError: the folder is no model folder.
         CorruptModelError: a file in it is missing or damaged.
     """
-    for layout in (native, bge_m3, sentence_transformers):
-        if layout.matches(folder):
-            return layout.read(folder)
+    if native.matches(folder):
+        return native.read(folder)
+    if bge_m3.matches(folder):
+        return bge_m3.read(folder)
+    if sentence_transformers.matches(folder):
+        return sentence_transformers.read(folder)
     if (folder / "config.json").is_file():
         return plain.read(folder)
-    raise UnknownModelError(
-        f"{folder} is no model folder: it has no config.json, modules.json or trivec.json"
-    )
+    raise UnknownModelError(f"{folder} is no model folder: it has no config.json, modules.json or trivec.json")

@@ -82,9 +82,7 @@ def _from_pickle(path: Path) -> Linear | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return _from_tensors({name: tensor.float().numpy() for name, tensor in state.items()}, "")
     except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, OSError) as error:
-        raise CorruptModelError(
-            f"{path} is no state dict of a linear layer ({error}): fetch it again"
-        ) from error
+        raise CorruptModelError(f"{path} is no state dict of a linear layer ({error}): fetch it again") from error
 
 
 def write_heads(checkpoint: Checkpoint, folder: Path) -> None:
@@ -94,9 +92,7 @@ def write_heads(checkpoint: Checkpoint, folder: Path) -> None:
     for name, linear in named:
         if linear is not None:
             tensors[f"{name}.weight"] = linear.weight
-            tensors[f"{name}.bias"] = (
-                np.zeros(linear.width, np.float32) if linear.bias is None else linear.bias
-            )
+            tensors[f"{name}.bias"] = np.zeros(linear.width, np.float32) if linear.bias is None else linear.bias
     if tensors:
         write_tensors(folder / HEADS_FILE, tensors, {"format": "pt"})
 

@@ -42,13 +42,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CorruptModelError(
-            f"{path} is missing: the model folder is not complete, fetch it again"
-        ) from error
+        raise CorruptModelError(f"{path} is missing: the model folder is not complete, fetch it again") from error
     except (OSError, ValueError) as error:
         raise CorruptModelError(f"{path} cannot be read ({error}): fetch the model again") from error
     if not isinstance(content, dict):
-        raise CorruptModelError(
-            f"{path} holds a {type(content).__name__}, not an object: fetch the model again"
-        )
+        raise CorruptModelError(f"{path} holds a {type(content).__name__}, not an object: fetch the model again")
     return content

@@ -39,9 +39,7 @@ def read(folder: Path) -> Checkpoint:
     """
     modules = _modules(folder)
     backbone = folder / modules[0]["path"]
-    checkpoint = replace(
-        plain.read(backbone), layout="sentence-transformers", name=folder.name, normalize=False
-    )
+    checkpoint = replace(plain.read(backbone), layout="sentence-transformers", name=folder.name, normalize=False)
     pooling: Pooling | None = None
     dense_modules: list[DenseModule] = []
     for module in modules[1:]:
@@ -53,9 +51,7 @@ def read(folder: Path) -> Checkpoint:
         elif kind == "Normalize":
             checkpoint = replace(checkpoint, normalize=True)
         else:
-            raise ModelError(
-                f"{folder} uses the module {module['type']}, which is not known: export it without it"
-            )
+            raise ModelError(f"{folder} uses the module {module['type']}, which is not known: export it without it")
     if pooling is None:
         raise ModelError(f"{folder / 'modules.json'} names no pooling module: add one")
     query_prompt, document_prompt = _read_prompts(folder)
@@ -74,9 +70,7 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
     try:
         modules = json.loads(path.read_text(encoding="utf-8"))
         if modules[0]["type"].rsplit(".", 1)[-1] != "Transformer":
-            raise ModelError(
-                f"{path} begins with {modules[0]['type']}, not with a Transformer: it is no text encoder"
-            )
+            raise ModelError(f"{path} begins with {modules[0]['type']}, not with a Transformer: it is no text encoder")
         return sorted(modules, key=lambda module: int(module["idx"]))
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise CorruptModelError(f"{path} cannot be read ({error!r}): fetch the model again") from error
@@ -88,31 +82,24 @@ def _read_pooling(folder: Path) -> Pooling:
     modes = [named] if isinstance(named, str) else [*(named or ())]
     chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
     chosen |= {
-        _POOLING_KEYS.get(key, key)
-        for key, on in config.items()
-        if key.startswith("pooling_mode_") and on is True
+        _POOLING_KEYS.get(key, key) for key, on in config.items() if key.startswith("pooling_mode_") and on is True
     }
     known = [mode for mode in chosen if mode in _POOLING_NAMES.values()]
     if len(chosen) != 1 or not known:
         raise ModelError(
             f"{folder / 'config.json'} asks for pooling {sorted(chosen)}: one of cls, mean, max, lasttoken is known"
         )
-    pooling: Pooling = known[0]
-    return pooling
+    return _POOLING_NAMES[known[0].replace("last", "lasttoken")]
 
 
 def _read_dense(folder: Path) -> DenseModule:
     config = plain.read_json(folder / "config.json")
     activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if activation not in _ACTIVATIONS:
-        raise ModelError(
-            f"{folder} uses the activation {activation}: only {', '.join(_ACTIVATIONS)} are known"
-        )
+        raise ModelError(f"{folder} uses the activation {activation}: only {', '.join(_ACTIVATIONS)} are known")
     weights = _read_weights(folder)
     bias = weights.get("linear.bias")
-    linear = Linear(
-        weights["linear.weight"].astype(np.float32), None if bias is None else bias.astype(np.float32)
-    )
+    linear = Linear(weights["linear.weight"].astype(np.float32), None if bias is None else bias.astype(np.float32))
     return DenseModule(linear, _ACTIVATIONS[activation])
 
 
@@ -157,9 +144,7 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
         ],
     )
     keys = {key: checkpoint.pooling == mode for key, mode in _POOLING_KEYS.items()}
-    write_json(
-        folder / "1_Pooling" / "config.json", {"word_embedding_dimension": checkpoint.hidden_size, **keys}
-    )
+    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": checkpoint.hidden_size, **keys})
     for index, module in enumerate(checkpoint.dense_modules, start=2):
         _write_dense(module, folder / f"{index}_Dense")
     if checkpoint.normalize:

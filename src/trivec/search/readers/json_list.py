@@ -17,14 +17,11 @@ def read_json(file: SourceFile, reading: Reading) -> Iterator[Found]:
     Raises:
         InputError: it is no JSON, or no list.
     """
+    text = read_text(file, reading.options.encoding)
     try:
-        rows = parse_json(read_text(file, reading.options.encoding).removeprefix("\ufeff"))
+        rows = parse_json(text)
     except InputError as error:
-        if str(error).startswith(str(file.path)):
-            raise
-        raise InputError(
-            f"{file.path}: {error}: mend it, or name it .jsonl if each line is an object"
-        ) from error
+        raise InputError(f"{file.path}: {error}: mend it, or name it .jsonl if each line is an object") from error
     if not isinstance(rows, list):
         fields = f" with the fields {', '.join(map(repr, list(rows)[:8]))}" if isinstance(rows, dict) else ""
         raise InputError(
