@@ -94,9 +94,7 @@ def write_tiny_m3(
     """
     vocabulary = unigram_vocabulary()
     tokenizer = unigram_tokenizer(vocabulary)
-    config = _config(
-        "xlm-roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype
-    )
+    config = _config("xlm-roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype)
     _write_encoder(folder, config, dtype, weights, seed)
     _write_tokenizer(folder, tokenizer, XLMR_NAMES, "XLMRobertaTokenizer")
     _write_sentence_transformers(folder, "cls", HIDDEN, normalize=True)
@@ -138,9 +136,7 @@ def write_tiny_bert(
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     if layout == "sentence-transformers":
         dense_width = HIDDEN // 2 if dense_module else None
-        _write_sentence_transformers(
-            folder, pooling, HIDDEN, normalize, dense_width, prompts, release, seed + 1
-        )
+        _write_sentence_transformers(folder, pooling, HIDDEN, normalize, dense_width, prompts, release, seed + 1)
     return folder
 
 
@@ -153,9 +149,7 @@ def write_tiny_roberta(
     _write_encoder(folder, config, dtype, weights, seed)
     _write_tokenizer(folder, byte_level_tokenizer(vocabulary, merges), XLMR_NAMES, "RobertaTokenizer")
     _write_json(folder / "vocab.json", {piece: number for number, piece in enumerate(vocabulary)})
-    (folder / "merges.txt").write_text(
-        "\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n", encoding="utf-8"
-    )
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n", encoding="utf-8")
     return folder
 
 
@@ -174,9 +168,7 @@ def checkpoint_digest(folder: Path) -> str:
 def _config(
     model_type: str, vocabulary: int, pad: int, positions: int, token_types: int, dtype: Dtype
 ) -> dict[str, Any]:
-    architecture = {"xlm-roberta": "XLMRobertaModel", "bert": "BertModel", "roberta": "RobertaModel"}[
-        model_type
-    ]
+    architecture = {"xlm-roberta": "XLMRobertaModel", "bert": "BertModel", "roberta": "RobertaModel"}[model_type]
     config = {
         "architectures": [architecture],
         "attention_probs_dropout_prob": 0.1,
@@ -261,18 +253,14 @@ def _reach(name: str) -> float:
     return 0.1 if ".output.dense" in name or name == "sparse.weight" else 0.5
 
 
-def _write_encoder(
-    folder: Path, config: Mapping[str, Any], dtype: Dtype, weights: WeightsFile, seed: int
-) -> None:
+def _write_encoder(folder: Path, config: Mapping[str, Any], dtype: Dtype, weights: WeightsFile, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", config)
     name = "model.safetensors" if weights == "safetensors" else "pytorch_model.bin"
     _write_tensors(folder / name, _draw(_encoder_shapes(config), seed), dtype)
 
 
-def _write_heads(
-    folder: Path, files: Literal["pt", "safetensors"], width: int, dtype: Dtype, seed: int
-) -> None:
+def _write_heads(folder: Path, files: Literal["pt", "safetensors"], width: int, dtype: Dtype, seed: int) -> None:
     sparse = _draw(_linear("sparse", HIDDEN, 1), seed)
     multi = _draw(_linear("multi", HIDDEN, width), seed)
     if files == "safetensors":
@@ -322,9 +310,7 @@ def _write_sentence_transformers(
     modules = ["Transformer", "Pooling"]
     modules += ["Dense"] if dense_width is not None else []
     modules += ["Normalize"] if normalize else []
-    _write_json(
-        folder / "modules.json", [_module(number, name, release) for number, name in enumerate(modules)]
-    )
+    _write_json(folder / "modules.json", [_module(number, name, release) for number, name in enumerate(modules)])
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_LENGTH, "do_lower_case": False})
     _write_json(
         folder / "config_sentence_transformers.json",
@@ -512,8 +498,7 @@ def _tokenizer_frame(names: Mapping[str, str], numbers: Mapping[str, int]) -> di
                 _special(names["sep"], second_type),
             ],
             "special_tokens": {
-                name: {"id": name, "ids": [numbers[name]], "tokens": [name]}
-                for name in (names["cls"], names["sep"])
+                name: {"id": name, "ids": [numbers[name]], "tokens": [name]} for name in (names["cls"], names["sep"])
             },
         },
     }

@@ -16,7 +16,7 @@ from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.lexical import count_terms, max_weights
 from trivec.encode.runtime import HeadOutputs, Runtime
-from trivec.encode.tokenizer import TextTokenizer, TokenizedText
+from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
 from trivec.errors import InputError, MissingHeadError
 from trivec.ragged import Ragged
 from trivec.types import HEADS, FloatArray, Head
@@ -165,10 +165,10 @@ class Encoder:
         if set(heads) == {"terms"}:
             bar.update(len(texts))
             return Embeddings(terms=terms, fingerprint=fingerprint)
-        tokenized = self.tokenizer.tokenize([prompt + text for text in texts], max_length)
+        tokenized = self.tokenizer.tokenize(texts, max_length, prompt)
         _report_cut(tokenized, max_length)
         ids = [np.asarray(text.ids, np.int64) for text in tokenized]
-        collected = _Collected.empty(len(texts), self.checkpoint)
+        collected = _Collected.empty(tokenized, self.checkpoint)
         budget = options.batch_tokens or self.runtime.batch_tokens
         for batch in plan_batches([len(row) for row in ids], budget):
             padded, mask = pad([ids[row] for row in batch], self._pad_id)
@@ -184,7 +184,7 @@ class Encoder:
 
     def count_terms(self, texts: Sequence[str]) -> sp.csr_array:
         """Subword counts of the lower-cased, uncut texts without prompt or special tokens: the input of BM25."""
-        encodings = self.tokenizer.pieces([text.lower() for text in texts])
+        encodings = self.tokenizer.pieces([fold_case(clean_text(text)) for text in texts])
         return count_terms([np.asarray(e.ids, np.int64) for e in encodings], self.tokenizer.vocabulary_size)
 
     def _sparse(self, ids: Sequence[NDArray[np.int64]], weights: Sequence[FloatArray]) -> sp.csr_array:
@@ -221,16 +221,21 @@ class Encoder:
 
 @dataclass
 class _Collected:
-    """Outputs of batches, put back in the order of the texts."""
+    """Outputs of batches, put back in the order of the texts.
+
+    CLS and the tokens of the prompt shape the dense vector only: they are no multi-vectors and weigh nothing.
+    """
 
     dense: FloatArray
     weights: list[FloatArray]
     vectors: list[FloatArray]
+    first: list[int]
 
     @classmethod
-    def empty(cls, texts: int, checkpoint: Checkpoint) -> _Collected:
-        none = np.zeros(0, np.float32)
-        return cls(np.zeros((texts, checkpoint.dense_width), np.float32), [none] * texts, [none] * texts)
+    def empty(cls, tokenized: Sequence[TokenizedText], checkpoint: Checkpoint) -> _Collected:
+        none = [np.zeros(0, np.float32)] * len(tokenized)
+        dense = np.zeros((len(tokenized), checkpoint.dense_width), np.float32)
+        return cls(dense, none.copy(), none.copy(), [1 + text.prompt_tokens for text in tokenized])
 
     def add(self, batch: NDArray[np.int64], mask_BL: NDArray[np.int32], outputs: HeadOutputs) -> None:
         lengths = mask_BL.sum(axis=1)
@@ -238,9 +243,10 @@ class _Collected:
             self.dense[batch] = outputs.dense
         for place, (row, length) in enumerate(zip(batch, lengths, strict=True)):
             if outputs.token_weights is not None:
-                self.weights[row] = outputs.token_weights[place, :length]
-            if outputs.token_vectors is not None:  # the first token, CLS, is no multi-vector
-                self.vectors[row] = outputs.token_vectors[place, 1:length].copy()
+                self.weights[row] = outputs.token_weights[place, :length].copy()
+                self.weights[row][: self.first[row]] = 0
+            if outputs.token_vectors is not None:
+                self.vectors[row] = outputs.token_vectors[place, self.first[row] : length].copy()
 
 
 def pad(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

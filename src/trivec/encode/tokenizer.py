@@ -24,9 +24,16 @@ _NEVER = -1e4
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """Token ids of one text with special tokens, and how many tokens it had before it was cut."""
+    """Token ids of one text, special tokens included.
+
+    Attributes:
+        ids: special tokens, prompt, text.
+        prompt_tokens: how many ids, after the first special token, belong to the prompt alone.
+        full_length: how many ids there were before the text was cut.
+    """
 
     ids: list[int]
+    prompt_tokens: int
     full_length: int
 
 
@@ -81,8 +88,10 @@ class TextTokenizer:
         """How many tokens are put around a text."""
         return self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
-    def tokenize(self, texts: Sequence[str], max_length: int) -> list[TokenizedText]:
-        """Ids with special tokens, at most ``max_length``: the end of a long text is cut, its last special token kept.
+    def tokenize(self, texts: Sequence[str], max_length: int, prompt: str = "") -> list[TokenizedText]:
+        """Ids of ``prompt + text`` with special tokens, at most ``max_length`` of them.
+
+        The end of a long text is cut; the special token that ends it stays.
 
         Raises:
             InputError: ``max_length`` leaves no room for text.
@@ -92,8 +101,31 @@ class TextTokenizer:
             raise InputError(
                 f"max_length {max_length} leaves no room for text beside {self.special_tokens_per_text} special tokens"
             )
-        encodings = self._encode(texts, add_special_tokens=True)
-        return [TokenizedText(_cut(encoding, max_length), len(encoding.ids)) for encoding in encodings]
+        encodings = self._encode([prompt + text for text in texts], add_special_tokens=True)
+        return [
+            TokenizedText(_cut(encoding, max_length), _prompt_tokens(encoding, len(prompt)), len(encoding.ids))
+            for encoding in encodings
+        ]
+
+    def vector_spans(self, text: str, max_length: int, prompt: str = "") -> list[tuple[int, int] | None]:
+        """Where each multi-vector of a text comes from: (start, end) in ``text``, None for a special token.
+
+        One entry for each id that `tokenize` gives behind the first special token and the prompt.
+        """
+        (encoding,) = self._encode([prompt + text], add_special_tokens=True)
+        first = 1 + _prompt_tokens(encoding, len(prompt))
+        count = min(len(encoding.ids), max_length)
+        spans: list[tuple[int, int] | None] = []
+        for token in range(first, count):
+            span = _characters(encoding, token) if token < count - self._closing_tokens else None
+            spans.append(None if span is None else _trim(text, span[0] - len(prompt), span[1] - len(prompt)))
+        return spans
+
+    @cached_property
+    def _closing_tokens(self) -> int:
+        """How many special tokens end a text."""
+        encoding = self._tokenizer.encode("", add_special_tokens=True)
+        return max(0, len(encoding.ids) - 1)
 
     def pieces(self, texts: Sequence[str]) -> list[Encoding]:
         """Encodings without special tokens: ``.ids``, ``.tokens`` and ``.offsets`` (start, end) in the text."""
@@ -137,6 +169,42 @@ def _cut(encoding: Encoding, max_length: int) -> list[int]:
     special = encoding.special_tokens_mask
     tail = next(count for count in range(len(ids)) if not special[-1 - count])
     return ids[: max_length - tail] + ids[len(ids) - tail :]
+
+
+def _prompt_tokens(encoding: Encoding, prompt_characters: int) -> int:
+    """How many tokens lie within the first characters of the text."""
+    count = 0
+    if prompt_characters:
+        first = encoding.special_tokens_mask.index(0) if 0 in encoding.special_tokens_mask else len(encoding.ids)
+        while (span := _characters(encoding, first + count)) is not None and span[1] <= prompt_characters:
+            count += 1
+    return count
+
+
+def _characters(encoding: Encoding, token: int) -> tuple[int, int] | None:
+    if token >= len(encoding.ids) or encoding.special_tokens_mask[token]:
+        return None
+    span: tuple[int, int] | None = encoding.token_to_chars(token)
+    return span
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span without white space at its ends, which pieces may carry."""
+    start = max(0, start)
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def fold_case(text: str) -> str:
+    """Lower case in which every character keeps its place.
+
+    ``str.lower`` turns the Turkish capital dotted I into two characters; here it becomes a plain i.
+    """
+    folded = text.lower()
+    return folded if len(folded) == len(text) else "".join(character.lower()[:1] for character in text)
 
 
 def clean_text(text: str) -> str:

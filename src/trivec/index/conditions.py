@@ -52,9 +52,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if self.operator not in get_args(Operator):
-            raise FilterError(
-                f"unknown operator {self.operator!r}: use one of {' '.join(get_args(Operator))}"
-            )
+            raise FilterError(f"unknown operator {self.operator!r}: use one of {' '.join(get_args(Operator))}")
         _check_scalar(self.value)
         if self.operator in ORDERS and not is_number(self.value) and read_time(self.value) is None:
             raise FilterError(

@@ -133,9 +133,7 @@ def _read_quoted(expression: str, start: int) -> tuple[str, int]:
             stop = _stretch(expression, place, lambda c: c not in (quote, "\\"))
             pieces.append(expression[place:stop])
             place = stop
-    raise filter_error(
-        expression, start, f"the quote {quote} that opens here is never closed: add {quote} at its end"
-    )
+    raise filter_error(expression, start, f"the quote {quote} that opens here is never closed: add {quote} at its end")
 
 
 def _read_escape(expression: str, start: int) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What a store of passages must do. Fusion and re-ranking live above it, so every store gives the same hits."""
+"""What a store of passages must do. Fusion and re-ranking live above it: every store gives the same hits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from trivec.embeddings import Embeddings
 from trivec.index.filters import Filter
+from trivec.index.ranking import Ranking
 from trivec.types import FloatArray, Passage, Signal
 
 
@@ -24,17 +25,6 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Passages in descending order of score; equal scores in ascending order of passage id."""
-
-    ids: list[str]
-    scores: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True)
 class StoreStats:
     """Size of a store: passages, and bytes on disk (0 for one that lives in memory)."""
 
@@ -45,9 +35,9 @@ class StoreStats:
 class Store(Protocol):
     """Passages with their vectors, searchable by each signal.
 
-    A passage is named by `Passage.id`. ``query`` is always the `Embeddings` of one text. All writes are durable
-    when the call returns, for stores whose capabilities say so. Scores are those of `trivec.scoring`, and
-    BM25 as `trivec.index.bm25` defines it over all passages in the store, filtered or not.
+    A passage is named by `Passage.id`. ``query`` is always the `Embeddings` of one text. All writes are
+    durable when the call returns, for stores whose capabilities say so. Scores are those of `trivec.scoring`,
+    and BM25 as `trivec.index.bm25` defines it over all passages in the store, filtered or not.
     """
 
     @property
@@ -61,7 +51,14 @@ class Store(Protocol):
         ...
 
     def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
-        """Add passages, or replace those with the same id. One row of ``vectors`` a passage."""
+        """Add passages, or replace those with the same id. One row of ``vectors`` a passage.
+
+        The first call settles the heads and widths of the store. If an id comes twice, the last one counts.
+
+        Raises:
+            InputError: numbers of rows differ, or a value cannot be stored; nothing was written.
+            LibraryMismatchError: heads or widths are not those of the store; nothing was written.
+        """
         ...
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -81,19 +78,30 @@ class Store(Protocol):
         ...
 
     def vectors(self, ids: Sequence[str]) -> Embeddings:
-        """Stored vectors of known passages, in the order asked."""
+        """Stored vectors of known passages, in the order asked.
+
+        Raises:
+            InputError: an id is unknown.
+        """
         ...
 
     def search(self, signal: Signal, query: Embeddings, k: int, where: Filter | None = None) -> Ranking:
-        """The best k passages by one signal.
+        """The best k passages by one signal. A store without passages gives an empty ranking.
 
         ``sparse`` and ``bm25`` leave out passages that share no term with the query. ``multi`` scores every
         passage that passes the filter.
+
+        Raises:
+            MissingHeadError: the query or the store has no vectors for the signal.
+            LibraryMismatchError: the query's vectors have another width.
         """
         ...
 
     def score(self, signal: Signal, query: Embeddings, ids: Sequence[str]) -> FloatArray:
-        """Exact scores of known passages by one signal, shape (len(ids),); 0 where no term is shared."""
+        """Exact scores of passages by one signal, shape (len(ids),).
+
+        0 where no term is shared, and for an id that is not there: another thread may just have deleted it.
+        """
         ...
 
     def term_weights(self, query: Embeddings) -> dict[int, float]:

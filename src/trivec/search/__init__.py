@@ -1,0 +1,1 @@
+"""From documents to explained hits: readers, the chunker, collections, retrieval and fusion."""

@@ -84,9 +84,7 @@ def decode_lines(stream: ByteStream, file: SourceFile, reading: Reading) -> Iter
         yield from _wide_lines(stream, file, encoding)
 
 
-def _narrow_lines(
-    stream: ByteStream, file: SourceFile, reading: Reading, encoding: str
-) -> Iterator[tuple[int, str]]:
+def _narrow_lines(stream: ByteStream, file: SourceFile, reading: Reading, encoding: str) -> Iterator[tuple[int, str]]:
     """Lines of an encoding in which the byte 0x0A is always a newline: split first, then decode."""
     offset = number = 0
     while True:
@@ -142,13 +140,9 @@ def newline_is_one_byte(encoding: str) -> bool:
 def unreadable(place: str, error: Exception) -> InputError:
     """The error for a file that cannot be opened or whose bytes end or break."""
     if isinstance(error, EOFError):
-        return InputError(
-            f"{place}: the gzip data ends too early, as if cut off: copy or download the file again"
-        )
+        return InputError(f"{place}: the gzip data ends too early, as if cut off: copy or download the file again")
     if isinstance(error, gzip.BadGzipFile | zlib.error):
-        return InputError(
-            f"{place}: damaged or no gzip data ({error}): copy it again, or rename it without .gz"
-        )
+        return InputError(f"{place}: damaged or no gzip data ({error}): copy it again, or rename it without .gz")
     reason = getattr(error, "strerror", None) or str(error)
     return InputError(f"{place}: cannot be read ({reason}): check that the file exists and may be read")
 
@@ -166,6 +160,4 @@ def wrong_encoding(place: str, encoding: str, error: UnicodeError, offset: int |
     where = ""
     if isinstance(error, UnicodeDecodeError) and offset is not None:
         where = f" at byte {offset + error.start:,} (0x{error.object[error.start]:02x})"
-    return InputError(
-        f"{place}: not {encoding}{where}: give the right encoding, for example --encoding cp1252"
-    )
+    return InputError(f"{place}: not {encoding}{where}: give the right encoding, for example --encoding cp1252")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from trivec.errors import InputError
 from trivec.search.readers.decoding import unreadable
-from trivec.search.readers.folder import read_file, read_folder, wanted_suffixes
-from trivec.search.readers.formats import format_of
+from trivec.search.readers.folder import known_format, read_file, read_folder, wanted_suffixes
 from trivec.search.readers.options import ReadOptions
 from trivec.search.readers.reading import Found, Reading
 from trivec.search.readers.report import ReadReport
@@ -53,6 +51,7 @@ def _read_path(path: Path, reading: Reading) -> Iterator[Found]:
         raise unreadable(str(path), error) from error
     if stat.S_ISDIR(mode):
         return read_folder(path, reading)
+    known_format(path)
     return read_file(path, path.name, reading)
 
 
@@ -71,6 +70,7 @@ def _documents(found: Iterator[Found], reading: Reading, log: bool) -> Iterator[
             reading.bad(error)
             continue
         report.documents += 1
+        reading.unseen_fields.difference_update(document.metadata)
         yield document
     report.unseen_fields = tuple(sorted(reading.unseen_fields))
     if log:

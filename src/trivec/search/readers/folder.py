@@ -24,7 +24,7 @@ def read_folder(root: Path, reading: Reading) -> Iterator[Found]:
     Raises:
         InputError: there is no such file.
     """
-    corpus = next((root / name for name in BEIR_CORPORA if (root / name).is_file()), None)
+    corpus = next((root / name for name in BEIR_CORPORA if os.path.isfile(root / name)), None)
     if corpus is not None:
         yield from read_file(corpus, corpus.name, reading)
         return
@@ -43,21 +43,27 @@ def read_folder(root: Path, reading: Reading) -> Iterator[Found]:
 
 
 def read_file(path: Path, name: str, reading: Reading) -> Iterator[Found]:
-    """Documents of one file; if it breaks off, what came before is kept and the rest is bad.
+    """Documents of one file; if it breaks off, what came before is kept and the rest is bad."""
+    kind = known_format(path)
+    try:
+        yield from kind.read(SourceFile(path, clean_text(name), kind.unit), reading)
+    except InputError as error:
+        reading.bad(error)
+
+
+def known_format(path: Path) -> Format:
+    """How this file is read.
 
     Raises:
         InputError: its format is unknown.
     """
-    kind: Format | None = format_of(path)
+    kind = format_of(path)
     if kind is None:
         raise InputError(
             f"{path}: unknown kind of file {suffix_of(path)!r}: rename it to one of {', '.join(SUFFIXES)} "
             '(or .gz of text), or pipe it in as "-"'
         )
-    try:
-        yield from kind.read(SourceFile(path, clean_text(name), kind.unit), reading)
-    except InputError as error:
-        reading.bad(error)
+    return kind
 
 
 def wanted_suffixes(asked: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""``.html``: what a reader of the page reads. Scripts, styles and navigation are left out; blocks become lines."""
+"""``.html``: what a reader of the page reads. Scripts, styles and navigation are left out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,9 @@ from typing import Any
 
 from trivec.errors import InputError, require
 from trivec.search.readers.decoding import decode, marked_encoding, read_bytes
+from trivec.search.readers.page_text import page_text
 from trivec.search.readers.reading import Found, Reading, SourceFile
 from trivec.types import Document, MetadataValue
-
-_LEFT_OUT = frozenset("script style noscript template nav svg iframe object canvas title".split())
-_PARAGRAPHS = frozenset(
-    "p h1 h2 h3 h4 h5 h6 ul ol dl table blockquote pre section article main header footer aside figure hr".split()
-)
-_LINES = frozenset("div li dt dd tr br address figcaption caption form fieldset details summary option body".split())
-_CELLS = frozenset(("td", "th"))
 
 
 def read_html(file: SourceFile, reading: Reading) -> Iterator[Found]:
@@ -72,66 +66,3 @@ def _title(soup: Any) -> str:  # noqa: ANN401
             return " ".join(title.get_text().split())
     heading = soup.find("h1")
     return " ".join(heading.get_text(" ").split()) if heading else ""
-
-
-def page_text(soup: Any) -> str:  # noqa: ANN401
-    """The words of the page: a blank line around paragraphs, a line for smaller blocks, a space between cells.
-
-    Walks with a stack of its own: pages nested ten thousand deep exist.
-    """
-    lines = _Lines()
-    open_tags: list[tuple[Any, Iterator[Any]]] = [(soup, iter(soup.children))]
-    preformatted = 0
-    while open_tags:
-        tag, children = open_tags[-1]
-        child = next(children, None)
-        if child is None:
-            open_tags.pop()
-            _break_at(tag.name, lines)
-            preformatted -= tag.name == "pre"
-        elif child.name is None:
-            if type(child).__name__ in ("NavigableString", "CData"):
-                lines.add(str(child), keep_spaces=preformatted > 0)
-        elif child.name not in _LEFT_OUT:
-            _break_at(child.name, lines)
-            preformatted += child.name == "pre"
-            open_tags.append((child, iter(child.children)))
-    return lines.text()
-
-
-def _break_at(tag: str, lines: _Lines) -> None:
-    if tag in _PARAGRAPHS:
-        lines.end(2)
-    elif tag in _LINES:
-        lines.end(1)
-    elif tag in _CELLS:
-        lines.add(" ")
-
-
-class _Lines:
-    """Puts words and line ends together without doubling spaces or blank lines."""
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._pending = 0
-        self._space = False
-
-    def add(self, text: str, keep_spaces: bool = False) -> None:
-        words = text if keep_spaces else " ".join(text.split())
-        if not words.strip():
-            self._space = True
-            return
-        if self._pending and self._parts:
-            self._parts.append("\n" * self._pending)
-        elif self._parts and (self._space or text[0].isspace()):
-            self._parts.append(" ")
-        self._parts.append(words.rstrip() if keep_spaces else words)
-        self._pending = 0
-        self._space = text[-1].isspace()
-
-    def end(self, newlines: int) -> None:
-        self._pending = max(self._pending, newlines)
-        self._space = False
-
-    def text(self) -> str:
-        return "".join(self._parts)

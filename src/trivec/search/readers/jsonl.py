@@ -17,16 +17,12 @@ def read_jsonl(file: SourceFile, reading: Reading) -> Iterator[Found]:
         yield from documents_in_lines(decode_lines(stream, file, reading), file, reading)
 
 
-def documents_in_lines(
-    lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading
-) -> Iterator[Found]:
+def documents_in_lines(lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading) -> Iterator[Found]:
     """The documents of numbered lines."""
     return documents_of(_rows(lines, file, reading), file, reading)
 
 
-def _rows(
-    lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading
-) -> Iterator[tuple[int, object]]:
+def _rows(lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading) -> Iterator[tuple[int, object]]:
     for number, line in lines:
         if not line.strip():
             continue

@@ -26,6 +26,7 @@ _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 def read_markdown(file: SourceFile, reading: Reading) -> Iterator[Found]:
     """One document."""
     front, text = _split_front_matter(read_text(file, reading.options.encoding), file, reading)
+    reading.unseen_fields -= front.keys()
     title_field = reading.options.title_field or "title"
     title = front.pop(title_field, None)
     document = Document(

@@ -38,9 +38,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
-            raise InputError(
-                f"delimiter must be one character other than a quote, got {self.delimiter!r}: try ';'"
-            )
+            raise InputError(f"delimiter must be one character other than a quote, got {self.delimiter!r}: try ';'")
         _refuse_shared_fields(self)
         if self.encoding is not None:
             _check_encoding(self.encoding)
@@ -63,6 +61,4 @@ def _check_encoding(name: str) -> None:
     try:
         "".encode(name)
     except LookupError as error:
-        raise InputError(
-            f"unknown encoding {name!r}: try utf-8, utf-16, cp1252, gb18030 or shift_jis"
-        ) from error
+        raise InputError(f"unknown encoding {name!r}: try utf-8, utf-16, cp1252, gb18030 or shift_jis") from error

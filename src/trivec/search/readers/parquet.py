@@ -28,9 +28,9 @@ def _rows(parquet: Any, file: SourceFile, reading: Reading) -> Iterator[tuple[in
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (OSError, ValueError) as error:  # pyarrow's own errors are both
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, ValueError, NotImplementedError) as error:  # the bases of pyarrow's own errors
         after = f" after row {number:,}" if number else ""
         raise InputError(f"{file.path}: no readable parquet{after} ({error}): write the file again") from error
 

@@ -30,7 +30,9 @@ def read_pdf(file: SourceFile, reading: Reading) -> Iterator[Found]:
         raise InputError(f"{file.path}: no readable PDF ({reason}): open and save it again") from error
     text = "\n\n".join(pages)
     if not text.strip():
-        reading.report.note(f"{file.path}: no text on {len(pages)} pages, perhaps scans: recognise the text (OCR) first")
+        reading.report.note(
+            f"{file.path}: no text on {len(pages)} pages, perhaps scans: recognise the text (OCR) first"
+        )
     document = Document(file.name, text, title, {**file.facts("pdf"), "pages": len(pages)})
     yield Found(document, file)
 

@@ -70,19 +70,16 @@ class ReadReport:
         if self.noted > len(self.notes):
             lines.append(f"... and {self.noted - len(self.notes):,} more notes like these")
         if self.other_files:
-            lines.append(
-                f"{self.other_files.total():,} files of other types left out: {describe(self.other_files)}"
-            )
+            lines.append(f"{self.other_files.total():,} files of other types left out: {describe(self.other_files)}")
         if self.dropped_fields:
             fields = describe(self.dropped_fields)
             lines.append(f"metadata left out because it is nested, binary or a long list: {fields}")
         if self.unseen_fields:
-            lines.append(
-                f"no row has the field {', '.join(map(repr, self.unseen_fields))}: is the name right?"
-            )
+            lines.append(f"no row has the field {', '.join(map(repr, self.unseen_fields))}: is the name right?")
         return lines
 
 
 def describe(counts: Counter[str]) -> str:
     """The largest counts in words: ``.png 12, .docx 3``."""
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(LISTED))
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]
+    return ", ".join(f"{name} {count:,}" for name, count in largest)

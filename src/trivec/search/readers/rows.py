@@ -93,18 +93,14 @@ def _identity(row: Mapping[str, Any], field: str | None, default: str | None) ->
     value = row.get(field) if field is not None else None
     if value is None:
         if default is None:
-            raise InputError(
-                f"no id in field {field!r}: the row has {_listed(row)}; name another with --id-field"
-            )
+            raise InputError(f"no id in field {field!r}: the row has {_listed(row)}; name another with --id-field")
         return default
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InputError(
             f"the id in field {field!r} is {_kind(value)} {value!r:.60}: make it a string or a whole number"
         )
     if value == "":
-        raise InputError(
-            f"the id in field {field!r} is empty: fill it, or name another field with --id-field"
-        )
+        raise InputError(f"the id in field {field!r} is empty: fill it, or name another field with --id-field")
     return str(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from trivec.errors import InputError
 from trivec.search.readers.decoding import decode_lines, open_bytes
@@ -20,19 +21,20 @@ LONGEST_CELL = 16_000_000
 
 def read_csv(file: SourceFile, reading: Reading) -> Iterator[Found]:
     """The rows of a comma-separated table."""
-    return _read_table(file, reading, reading.options.delimiter or ",", csv.QUOTE_MINIMAL)
+    return _read_table(file, reading, reading.options.delimiter or ",", quotes=True)
 
 
 def read_tsv(file: SourceFile, reading: Reading) -> Iterator[Found]:
     """The rows of a tab-separated table."""
-    return _read_table(file, reading, "\t", csv.QUOTE_NONE)
+    return _read_table(file, reading, "\t", quotes=False)
 
 
-def _read_table(file: SourceFile, reading: Reading, delimiter: str, quoting: int) -> Iterator[Found]:
+def _read_table(file: SourceFile, reading: Reading, delimiter: str, quotes: bool) -> Iterator[Found]:
     with open_bytes(file) as stream:
         lines = _Lines(decode_lines(stream, file, reading))
         # The limit belongs to the whole process, so it is only ever raised.
         csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         cells = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
         yield from documents_of(_rows(cells, lines, file, reading), file, reading)
 
@@ -59,14 +61,7 @@ def _rows(
         elif len(row) != len(header):
             reading.bad(_ragged(file.place(first), row, header))
         else:
-            yield (
-                first,
-                {name: cell for name, cell in zip(header, row, strict=True) if cell} | _text_of(header),
-            )
-
-
-def _text_of(header: list[str]) -> dict[str, str]:
-    return {}
+            yield first, {name: cell or None for name, cell in zip(header, row, strict=True)}
 
 
 class _Lines:
@@ -85,9 +80,7 @@ class _Lines:
 
 
 def _broken(place: str, error: csv.Error) -> InputError:
-    return InputError(
-        f"{place}: broken table row ({error}): look for a quote that is not closed or not doubled"
-    )
+    return InputError(f"{place}: broken table row ({error}): look for a quote that is not closed or not doubled")
 
 
 def _ragged(place: str, row: list[str], header: list[str]) -> InputError:

@@ -1,0 +1,385 @@
+"""The store of a library on one machine: a folder, searched in process by Qdrant Edge.
+
+    store.json           schema and options          shard/   Edge's own files: vectors, payload, write-ahead log
+    bm25.safetensors     derived from the shard      lock     names the process that has the store open
+
+BM25 needs statistics that Edge does not keep, so `bm25` runs beside it. Its file is written on `flush` and `close`
+and removed before the first write after that: **the file is there only while it agrees with the shard**. A
+process that is killed leaves no file behind, and the next opening counts the terms again from the shard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+
+from trivec.embeddings import Embeddings
+from trivec.errors import CorruptModelError, LibraryError, LibraryMismatchError
+from trivec.index.bm25 import Bm25Index, Bm25Options
+from trivec.index.embedded_filter import FilterTranslator, PointIds
+from trivec.index.embedded_points import point_id
+from trivec.index.embedded_shard import EmbeddedOptions, Shard, write_chunks
+from trivec.index.files import copy_folder, folder_bytes, sync_folder
+from trivec.index.filters import Filter
+from trivec.index.lock import FolderLock
+from trivec.index.queries import row_weights, term_counts
+from trivec.index.ranking import Ranking, check_k, rank, rank_positive
+from trivec.index.schema import VectorSchema, check_upsert
+from trivec.index.store import Capabilities, StoreStats
+from trivec.tensorfile import write_json
+from trivec.types import FloatArray, Passage, Signal
+
+_logger = logging.getLogger(__name__)
+
+_VERSION = 1
+
+
+class EmbeddedStore:
+    """Passages and vectors in a folder. Follows the protocol `trivec.index.store.Store`.
+
+    One process has a folder open at a time; inside it, threads may share the store. What `upsert` and `delete`
+    acknowledged is found again after the process is killed.
+    """
+
+    capabilities = Capabilities(name="embedded", durable=True, exact_dense=False, concurrent_readers=True)
+
+    def __init__(
+        self,
+        folder: Path,
+        lock: FolderLock,
+        schema: VectorSchema | None,
+        options: EmbeddedOptions,
+        bm25: Bm25Options,
+    ) -> None:
+        """Use `create` or `open`."""
+        self.folder = folder
+        self.options = options
+        self._folder_lock = lock
+        self._schema = schema
+        self._bm25_options = bm25
+        self._bm25 = Bm25Index(bm25)
+        self._bm25_saved = False
+        self._bm25_agrees = True
+        self._writing = threading.RLock()
+        self._shard_or_none: Shard | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        schema: VectorSchema | None = None,
+        options: EmbeddedOptions | None = None,
+        bm25: Bm25Options | None = None,
+    ) -> EmbeddedStore:
+        """Make a store in a new or empty folder. Without a schema, the first upsert settles it.
+
+        Raises:
+            LibraryError: there is something in the folder.
+            LibraryBusyError: another process is just making a store there.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(path.name != "lock" for path in folder.iterdir()):
+            raise LibraryError(f"{folder} is not empty: name a new folder, or open the store that is there")
+        store = cls(folder, FolderLock(folder), None, options or EmbeddedOptions(), bm25 or Bm25Options())
+        store._write_settings()
+        if schema is not None:
+            store._settle(schema)
+        return store
+
+    @classmethod
+    def open(cls, folder: str | Path) -> EmbeddedStore:
+        """Open the store in a folder, with everything that was ever acknowledged.
+
+        Raises:
+            LibraryError: there is no store, or its files are damaged.
+            LibraryMismatchError: a newer trivec made it.
+            LibraryBusyError: another process, or another store in this one, has it open.
+        """
+        folder = Path(folder)
+        settings = _read_settings(folder)
+        lock = FolderLock(folder)
+        try:
+            store = cls(folder, lock, *settings)
+            store._load()
+        except BaseException:
+            lock.release()
+            raise
+        return store
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Signals that the stored vectors allow; none before the first upsert."""
+        return self._schema.signals if self._schema else ()
+
+    def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
+        """Add passages, or replace those with the same id. On disk when this returns.
+
+        Large calls are written in several steps: if the process dies, the first of them may be there.
+        """
+        check_upsert(passages, vectors)
+        if not passages:
+            return
+        last = {passage.id: row for row, passage in enumerate(passages)}
+        if len(last) < len(passages):
+            passages, vectors = [passages[row] for row in last.values()], vectors[list(last.values())]
+        with self._writing:
+            if self._schema is None:
+                self._settle(VectorSchema.of(vectors))
+            self._known_schema.check_documents(vectors)
+            for rows in write_chunks(vectors):
+                self._upsert_step(passages[rows], vectors[rows])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove passages. Unknown ids are ignored."""
+        with self._writing:
+            if self._schema is not None and ids:
+                with self._in_step():
+                    self._shard.delete(ids)
+                    self._bm25.remove(ids)
+
+    def select(self, where: Filter | None = None) -> Iterator[Passage]:
+        """All passages that pass a filter, ordered by id."""
+        if self._schema is not None:
+            yield from self._shard.passages(self._shard.names(self._translate(where)))
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many passages pass a filter."""
+        return 0 if self._schema is None else self._shard.count(self._translate(where))
+
+    def fetch(self, ids: Sequence[str]) -> list[Passage | None]:
+        """Passages by id, in the order asked; None for an unknown id."""
+        if self._schema is None:
+            return [None] * len(ids)
+        found = {passage.id: passage for passage in self._shard.passages(ids)}
+        return [found.get(name) for name in ids]
+
+    def vectors(self, ids: Sequence[str]) -> Embeddings:
+        """Stored vectors of known passages, in the order asked."""
+        if self._schema is None and not ids:
+            return Embeddings()
+        return self._shard.vectors(ids)
+
+    def search(self, signal: Signal, query: Embeddings, k: int, where: Filter | None = None) -> Ranking:
+        """The best k passages by one signal."""
+        check_k(k)
+        if self._schema is None:
+            return rank([], np.zeros(0, np.float32), k)
+        self._schema.check_query(signal, query)
+        translated = self._translate(where)
+        if signal == "bm25":
+            return self._search_bm25(query, k, translated)
+        vector, divisor = _query_vector(signal, query)
+        if vector is None:
+            names = self._shard.names(translated) if signal == "multi" else []
+            return rank(names, np.zeros(len(names), np.float32), k)
+        names, scores = self._shard.nearest(signal, vector, k, translated)
+        return (rank_positive if signal == "sparse" else rank)(names, scores / divisor, k)
+
+    def score(self, signal: Signal, query: Embeddings, ids: Sequence[str]) -> FloatArray:
+        """Exact scores of passages by one signal; 0 for an unknown id."""
+        if self._schema is None:
+            return np.zeros(len(ids), np.float32)
+        self._schema.check_query(signal, query)
+        if signal == "bm25":
+            with self._writing:
+                return self._bm25.score_passages(term_counts(query), ids)
+        vector, divisor = _query_vector(signal, query)
+        if vector is None:
+            return np.zeros(len(ids), np.float32)
+        return self._shard.scores(signal, vector, ids) / divisor
+
+    def term_weights(self, query: Embeddings) -> dict[int, float]:
+        """The weight of each query term in BM25."""
+        with self._writing:
+            return self._bm25.weights(term_counts(query))
+
+    def optimize(self) -> None:
+        """Build the graph for dense search if there are many passages, and tidy up after deletions."""
+        with self._writing:
+            if self._schema is not None:
+                self._shard.optimize()
+
+    def flush(self) -> None:
+        """Write everything to disk, so that the next opening has nothing to repair."""
+        with self._writing:
+            if self._schema is not None:
+                self._shard.flush()
+                self._save_bm25()
+
+    def snapshot(self, target: Path) -> None:
+        """Copy the store, as of now, to a folder that does not exist yet. Writers wait meanwhile."""
+        with self._writing:
+            self.flush()
+            copy_folder(self.folder, Path(target), leave_out={"lock"})
+
+    def stats(self) -> StoreStats:
+        """How much is stored."""
+        return StoreStats(self.count(), folder_bytes(self.folder))
+
+    def close(self) -> None:
+        """Write everything to disk and let others in. The store cannot be used afterwards."""
+        with self._writing:
+            if self._shard_or_none is not None:
+                self.flush()
+                self._shard_or_none.close()
+                self._shard_or_none = None
+            self._folder_lock.release()
+
+    @property
+    def _shard(self) -> Shard:
+        if self._shard_or_none is None:
+            raise LibraryError(f"the store in {self.folder} is closed or still empty: open it, and add passages")
+        return self._shard_or_none
+
+    @property
+    def _known_schema(self) -> VectorSchema:
+        assert self._schema is not None
+        return self._schema
+
+    def _settle(self, schema: VectorSchema) -> None:
+        """Fix heads and widths. The shard is made first: without a schema in the settings it does not count."""
+        self._shard_or_none = Shard.create(self.folder / "shard", schema, self.options)
+        self._schema = schema
+        self._write_settings()
+
+    def _load(self) -> None:
+        if self._schema is None:
+            shutil.rmtree(self.folder / "shard", ignore_errors=True)
+            return
+        self._shard_or_none = Shard.load(self.folder / "shard", self._schema, self.options)
+        if "terms" in self._schema.widths:
+            self._load_bm25()
+
+    def _write_settings(self) -> None:
+        settings = {
+            "format": "trivec.store",
+            "version": _VERSION,
+            "widths": None if self._schema is None else dict(self._schema.widths),
+            "options": dataclasses.asdict(self.options),
+            "bm25": dataclasses.asdict(self._bm25_options),
+        }
+        write_json(self.folder / "store.json", settings)
+        sync_folder(self.folder)
+
+    def _translate(self, where: Filter | None) -> edge.Filter | None:
+        if where is None:
+            return None
+        return FilterTranslator(self._matching, self._index).translate(where)
+
+    def _matching(self, where: Filter) -> PointIds:
+        return {point_id(passage.id) for passage in self.select() if where.matches(passage)}
+
+    def _index(self, path: str, kind: edge.PayloadSchemaType) -> None:
+        with self._writing:
+            self._shard.index(path, kind)
+
+    def _search_bm25(self, query: Embeddings, k: int, where: edge.Filter | None) -> Ranking:
+        """Rank by BM25, then keep what passes the filter, looking further down until there are k."""
+        with self._writing:
+            scores, ids = self._bm25.score(term_counts(query)), self._bm25.ids
+        if where is None:
+            return rank_positive(ids, scores, k)
+        depth = 4 * k + 256
+        while True:
+            ranking = rank_positive(ids, scores, depth)
+            passing = self._shard.passing(ranking.ids, where)
+            kept = [place for place, name in enumerate(ranking.ids) if name in passing][:k]
+            if len(kept) == k or len(ranking) < depth:
+                return Ranking([ranking.ids[place] for place in kept], ranking.scores[kept])
+            depth *= 8
+
+    @property
+    def _bm25_path(self) -> Path:
+        return self.folder / "bm25.safetensors"
+
+    def _upsert_step(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
+        with self._in_step():
+            self._shard.upsert(passages, vectors)
+            if vectors.terms is not None:
+                self._bm25.add([passage.id for passage in passages], vectors.terms)
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Iterator[None]:
+        """A write to the shard and to BM25. If it breaks off between the two, BM25 is not saved any more."""
+        self._forget_saved_bm25()
+        agreed, self._bm25_agrees = self._bm25_agrees, False
+        yield
+        self._bm25_agrees = agreed
+
+    def _forget_saved_bm25(self) -> None:
+        if self._bm25_saved:
+            self._bm25_path.unlink(missing_ok=True)
+            sync_folder(self.folder)
+            self._bm25_saved = False
+
+    def _save_bm25(self) -> None:
+        if self._bm25_agrees and not self._bm25_saved and "terms" in self._known_schema.widths:
+            self._bm25.save(self._bm25_path)
+            sync_folder(self.folder)
+            self._bm25_saved = True
+
+    def _load_bm25(self) -> None:
+        self._bm25_saved = self._bm25_path.exists()
+        with contextlib.suppress(FileNotFoundError, CorruptModelError):
+            self._bm25 = Bm25Index.load(self._bm25_path, self._bm25_options)
+            if len(self._bm25) == self._shard.count():
+                return
+        self._forget_saved_bm25()
+        self._count_terms()
+
+    def _count_terms(self) -> None:
+        _logger.info("counting the terms of %d passages in %s", self._shard.count(), self.folder)
+        self._bm25 = Bm25Index(self._bm25_options)
+        for names, vectors in self._shard.term_vectors():
+            assert vectors.terms is not None
+            self._bm25.add(names, vectors.terms)
+
+
+def _query_vector(signal: Signal, query: Embeddings) -> tuple[Any, np.float32]:
+    """What Edge is asked with, and what its score is divided by; None if the query is empty.
+
+    Edge sums MaxSim over the vectors of the query where `scoring` takes the mean.
+    """
+    if signal == "dense":
+        assert query.dense is not None
+        return query.dense[0].tolist(), np.float32(1)
+    if signal == "multi":
+        assert query.multi is not None
+        matrix = query.multi[0]
+        return matrix.tolist() or None, np.float32(max(1, len(matrix)))
+    assert query.sparse is not None
+    columns, values = row_weights(query.sparse, 0)
+    return (edge.SparseVector(columns, values) if columns else None), np.float32(1)
+
+
+def _read_settings(folder: Path) -> tuple[VectorSchema | None, EmbeddedOptions, Bm25Options]:
+    path = folder / "store.json"
+    if not path.is_file():
+        raise LibraryError(f"there is no store in {folder}: name the folder of a library, or create one")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if settings["format"] != "trivec.store":
+            raise ValueError(f"its format is {settings['format']!r}")
+        if settings["version"] > _VERSION:
+            raise LibraryMismatchError(
+                f"{folder} has format {settings['version']}, this trivec reads up to {_VERSION}: upgrade trivec"
+            )
+        widths = settings["widths"]
+        return (
+            None if widths is None else VectorSchema(widths),
+            EmbeddedOptions(**settings["options"]),
+            Bm25Options(**settings["bm25"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise LibraryError(f"{path} is damaged ({error!r}): restore it from a snapshot, or index again") from error

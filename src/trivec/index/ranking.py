@@ -1,0 +1,52 @@
+"""The one order of results in the house: best score first, equal scores by ascending passage id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trivec.errors import InputError
+from trivec.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Passages in descending order of score; equal scores in ascending order of passage id."""
+
+    ids: list[str]
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def rank(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:
+    """The best k of scored passages.
+
+    Raises:
+        InputError: k is less than 1.
+    """
+    check_k(k)
+    candidates = np.arange(len(scores))
+    if len(scores) > k:
+        candidates = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    order = sorted(candidates.tolist(), key=lambda row: (-scores[row], ids[row]))[:k]
+    return Ranking([ids[row] for row in order], np.asarray(scores[order], np.float32))
+
+
+def rank_positive(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:
+    """The best k of those that score more than 0, as lexical signals want it."""
+    rows = np.flatnonzero(scores > 0)
+    return rank([ids[row] for row in rows.tolist()], scores[rows], k)
+
+
+def check_k(k: int) -> None:
+    """Refuse a number of results below 1.
+
+    Raises:
+        InputError: k is less than 1.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}: ask for one result or more")

@@ -1,0 +1,187 @@
+"""Why a passage was found: matched words with their weights, token alignments, and each signal's contribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from trivec.embeddings import Embeddings
+from trivec.encode.tokenizer import fold_case
+from trivec.index.queries import row_weights
+from trivec.search.words import word_weights
+from trivec.types import Passage, Signal
+
+if TYPE_CHECKING:
+    from trivec.search.collection import Collection
+    from trivec.search.hits import Hit
+
+_MAX_ALIGNMENTS = 12
+
+
+@dataclass(frozen=True)
+class SignalShare:
+    """One signal's raw score, and what it added to the hit's score."""
+
+    signal: Signal
+    score: float
+    contribution: float | None
+
+
+@dataclass(frozen=True)
+class MatchedWord:
+    """A word of the passage that the query has too, with what its pieces added to the lexical score."""
+
+    word: str
+    weight: float
+    signal: Literal["sparse", "bm25"]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A token of the query and the token of the document that is most like it.
+
+    Offsets are characters: of the query; and of the document's title or text, as ``field`` says.
+    """
+
+    query_token: str
+    query_start: int
+    query_end: int
+    document_token: str
+    field: Literal["title", "text"]
+    document_start: int
+    document_end: int
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that made a passage a hit.
+
+    Attributes:
+        words: matched words, heaviest first; a signal's weights add up to its raw score.
+        alignments: strongest first; only tokens with a letter or a digit.
+    """
+
+    query: str
+    document_id: str
+    score: float
+    signals: tuple[SignalShare, ...]
+    words: tuple[MatchedWord, ...]
+    alignments: tuple[Alignment, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Explainer:
+    """Explains the hits of one query. The query is not encoded again; stored vectors are read for the hit alone."""
+
+    def __init__(self, library: Collection, query: str, vectors: Embeddings) -> None:
+        self._library = library
+        self._query = query
+        self._vectors = vectors
+
+    def __call__(self, hit: Hit) -> Explanation:
+        """The explanation of one of the query's hits."""
+        passage = hit.passage
+        stored = self._library.store.vectors([passage.id])
+        shares = (SignalShare(name, score, hit.contributions.get(name)) for name, score in hit.signals.items())
+        return Explanation(
+            query=self._query,
+            document_id=hit.id,
+            score=hit.score,
+            signals=tuple(shares),
+            words=tuple(self._words(hit, stored)),
+            alignments=tuple(self._alignments(passage, stored)) if "multi" in hit.signals else (),
+        )
+
+    # -- words ---------------------------------------------------------------------------------------------
+
+    def _words(self, hit: Hit, stored: Embeddings) -> list[MatchedWord]:
+        words: list[MatchedWord] = []
+        content = self._library.splitter.content(hit.passage)
+        if "sparse" in hit.signals and self._vectors.sparse is not None and stored.sparse is not None:
+            products = _row(self._vectors.sparse.multiply(stored.sparse))
+            words += self._joined(content, products, "sparse")
+        if "bm25" in hit.signals and self._vectors.terms is not None:
+            words += self._joined(fold_case(content), self._bm25_terms(hit.passage), "bm25")
+        return sorted(words, key=lambda match: (-match.weight, match.word))
+
+    def _bm25_terms(self, passage: Passage) -> dict[int, float]:
+        """What each term of the query added to the passage's share of BM25."""
+        store, counts = self._library.store, self._vectors.terms
+        assert counts is not None
+        most = sum(store.term_weights(self._vectors).values())
+        terms = {}
+        for term, count in _row(counts).items():
+            alone = sp.csr_array(([np.float32(count)], ([0], [term])), shape=counts.shape)
+            (score,) = store.score("bm25", replace(self._vectors, terms=alone), [passage.id])
+            terms[term] = float(score) / most if most else 0.0
+        return terms
+
+    def _joined(
+        self, content: str, weights: Mapping[int, float], signal: Literal["sparse", "bm25"]
+    ) -> list[MatchedWord]:
+        """Weights of ids as weights of whole words; a word that occurs often is listed once."""
+        (encoding,) = self._library.encoder.tokenizer.pieces([content])
+        heaviest: dict[str, float] = {}
+        for match in word_weights(content, encoding, {t: w for t, w in weights.items() if w > 0}):
+            key = fold_case(match.text)
+            heaviest[key] = max(heaviest.get(key, 0.0), match.weight)
+        return [MatchedWord(word, weight, signal) for word, weight in heaviest.items()]
+
+    # -- alignments ----------------------------------------------------------------------------------------
+
+    def _alignments(self, passage: Passage, stored: Embeddings) -> list[Alignment]:
+        assert self._vectors.multi is not None and stored.multi is not None
+        library, checkpoint = self._library, self._library.encoder.checkpoint
+        content = library.splitter.content(passage)
+        tokenizer, limit = library.encoder.tokenizer, checkpoint.max_length
+        query_spans = tokenizer.vector_spans(self._query, limit, checkpoint.query_prompt)
+        document_spans = tokenizer.vector_spans(content, limit, checkpoint.document_prompt)
+        similarities = self._vectors.multi[0] @ stored.multi[0].T
+        title_length = len(content) - len(passage.text)
+        found = []
+        for query_span, row in zip(query_spans, similarities, strict=True):
+            best = int(row.argmax())
+            document_span = document_spans[best]
+            if query_span is None or document_span is None or not _is_word(self._query[slice(*query_span)]):
+                continue
+            found.append(_alignment(self._query, query_span, content, document_span, title_length, passage, row[best]))
+        return sorted(found, key=lambda alignment: -alignment.similarity)[:_MAX_ALIGNMENTS]
+
+
+def _alignment(
+    query: str,
+    query_span: tuple[int, int],
+    content: str,
+    span: tuple[int, int],
+    title_length: int,
+    passage: Passage,
+    similarity: float,
+) -> Alignment:
+    in_title = span[0] < title_length
+    shift = 0 if in_title else passage.start - title_length
+    return Alignment(
+        query_token=query[slice(*query_span)],
+        query_start=query_span[0],
+        query_end=query_span[1],
+        document_token=content[slice(*span)],
+        field="title" if in_title else "text",
+        document_start=span[0] + shift,
+        document_end=span[1] + shift,
+        similarity=float(similarity),
+    )
+
+
+def _row(matrix: sp.csr_array) -> dict[int, float]:
+    return dict(zip(*row_weights(sp.csr_array(matrix), 0), strict=True))
+
+
+def _is_word(token: str) -> bool:
+    return any(character.isalnum() for character in token)

@@ -1,0 +1,76 @@
+"""`Hit`: one result of a search, with every signal that made it one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trivec.types import Metadata, Passage, Signal
+
+if TYPE_CHECKING:
+    from trivec.search.explain import Explanation
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that answers a query, and the document it stands in.
+
+    Attributes:
+        rank: from 1.
+        score: the sum of ``contributions``; in a mode of one signal, that signal's score.
+        passage: what was matched, with its place in the document (``start``, ``end`` in characters).
+        signals: the raw score by each signal that was computed; ``dense`` and ``multi`` lie in [-1, 1].
+        contributions: what each signal added to the score under the fusion rule.
+    """
+
+    rank: int
+    score: float
+    passage: Passage
+    signals: Mapping[Signal, float]
+    contributions: Mapping[Signal, float]
+    explainer: Callable[[Hit], Explanation] = field(repr=False, compare=False)
+
+    @property
+    def id(self) -> str:
+        """Id of the document."""
+        return self.passage.document_id
+
+    @property
+    def title(self) -> str:
+        """Title of the document."""
+        return self.passage.title
+
+    @property
+    def text(self) -> str:
+        """Text of the passage."""
+        return self.passage.text
+
+    @property
+    def metadata(self) -> Metadata:
+        """Metadata of the document."""
+        return self.passage.metadata
+
+    def explain(self) -> Explanation:
+        """Why it was found: matched words, token alignments, contributions."""
+        return self.explainer(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        passage = self.passage
+        return {
+            "rank": self.rank,
+            "score": self.score,
+            "id": passage.document_id,
+            "title": passage.title,
+            "text": passage.text,
+            "metadata": dict(passage.metadata),
+            "passage": {
+                "number": passage.number,
+                "count": passage.count,
+                "start": passage.start,
+                "end": passage.end,
+            },
+            "signals": dict(self.signals),
+            "contributions": dict(self.contributions),
+        }

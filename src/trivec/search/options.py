@@ -1,0 +1,88 @@
+"""How a search is done: the options of `Collection.search`, kept with the library or given per call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+from trivec.errors import InputError
+from trivec.search.fusion import Fusion, make_fusion
+from trivec.types import SIGNALS, Signal
+
+Mode: TypeAlias = Literal["hybrid", "dense", "sparse", "bm25", "multi"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a search is done.
+
+    The depths are those of the published M3 protocol: each first-stage signal gives 1,000 candidates, and the best
+    200 of their union, fused without multi-vectors, are scored by MaxSim.
+
+    Attributes:
+        mode: ``hybrid`` mixes all signals; any other ranks by one.
+        fusion: the rule that mixes, a name of `trivec.search.fusion.FUSIONS`.
+        weights: of the signals in the mix; None takes the rule's own.
+        candidates: how many passages each first-stage signal (dense, sparse, bm25) proposes.
+        rerank: how many of the proposed passages get a MaxSim score.
+        complete: score every candidate by every signal. If False, a signal that did not propose a candidate has no
+            score for it, as in the published figures.
+        per_passage: list every matching passage; otherwise each document once, at its best passage.
+    """
+
+    mode: Mode = "hybrid"
+    fusion: str = "weighted-sum"
+    weights: Mapping[Signal, float] | None = None
+    candidates: int = 1000
+    rerank: int = 200
+    complete: bool = True
+    per_passage: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(f"there is no search mode {self.mode!r}: choose one of {', '.join(MODES)}")
+        for name in ("candidates", "rerank"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.rule()
+
+    def rule(self) -> Fusion:
+        """The fusion rule with its weights."""
+        return make_fusion(self.fusion, self.weights)
+
+    def signals(self, available: tuple[Signal, ...]) -> tuple[Signal, ...]:
+        """Signals that this search uses of those that the library has.
+
+        Raises:
+            InputError: it has none of them.
+        """
+        if self.mode == "hybrid":
+            weights = self.rule().weights
+            used = tuple(signal for signal in SIGNALS if signal in available and weights.get(signal))
+        else:
+            used = tuple(signal for signal in available if signal == self.mode)
+        if not used:
+            raise InputError(
+                f"mode {self.mode!r} needs a signal that this library does not have; it has "
+                f"{', '.join(available) or 'none yet'}: choose another mode or other weights"
+            )
+        return used
+
+    def changed(self, **changes: Any) -> SearchOptions:  # noqa: ANN401
+        """These options with the given ones that are not None in their place."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> SearchOptions:
+        """Options from a model's or a library's settings.
+
+        Raises:
+            InputError: a setting is not known.
+        """
+        names = {field.name for field in fields(cls)}
+        unknown = set(settings) - names
+        if unknown:
+            raise InputError(f"unknown search settings {sorted(unknown)}: known are {', '.join(sorted(names))}")
+        return cls(**dict(settings))  # type: ignore[arg-type]
