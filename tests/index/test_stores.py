@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,7 @@ def test_any_history_of_writes_leaves_what_brute_force_expects(
     k: int,
 ) -> None:
     model = Model({}, {})
-    with tempfile.TemporaryDirectory() as folder:
-        store = make(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(make(Path(folder))) as store:
         for event in [*history, last]:
             if isinstance(event, list):
                 store.delete(event)
@@ -64,7 +64,6 @@ def test_any_history_of_writes_leaves_what_brute_force_expects(
         for where in wheres:
             check_store(store, model, embeddings(seed, 1), where, k)
         check_vectors(store, model)
-        store.close()
 
 
 def check_vectors(store: Store, model: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trivec.errors import InputError
 from trivec.search.readers import ReadOptions, ReadReport, read_documents
@@ -80,7 +83,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("f.jsonl", b'{"text"\0: 5}', r"f\.jsonl:1: looks like binary"),
     ("f.jsonl", '{"text": "x"}\n'.encode("utf-16-le")[:-1], "looks like binary"),
     ("f.jsonl", "\ufeff{}".encode("utf-16-le")[:-1], r":1 or later: not utf-16"),
-    ("f.json", b'{"documents": []}', r"not a list of objects but one dict with the fields 'documents'"),
+    ("f.json", b'{"documents": []}', r"not a list of objects but an object with the fields 'documents'"),
     ("f.json", b'{"text": "a"}\n{"text": "b"}', r"broken JSON \(Extra data at line 2.*name it \.jsonl"),
     ("f.json", b"", "broken JSON"),
     ("f.csv", b"name,words\na,b\n", "f.csv:1: no text column: the columns are 'name', 'words'.*--delimiter"),
@@ -235,3 +238,34 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 def test_options_that_contradict(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         ReadOptions(**options)
+
+
+GOOD_FILES = {
+    ".txt": b"hello\nw\xc3\xb6rld",
+    ".md": b"---\ntitle: x\ntags: [a]\n---\n# Hi\n```\ncode\n```\n",
+    ".html": b"<html lang=de><title>t</title><p>a<pre>\n b\n</pre><table><tr><td>x</table>&#xD800;",
+    ".jsonl": b'{"id": 1, "text": "a \\ud83d"}\n{"text": "b", "m": [1, null]}\n',
+    ".json": b'[{"id": 1, "text": "a"}, {"text": "b"}]',
+    ".csv": b'id,text\n1,"a\nb"\n2,c\n',
+    ".tsv": b"id\ttext\n1\ta\n",
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    suffix=st.sampled_from(sorted(GOOD_FILES)),
+    packed=st.booleans(),
+    place=st.integers(0, 100),
+    cut=st.integers(0, 30),
+    noise=st.binary(max_size=4)
+    | st.sampled_from([b"\xff\xfe", b"\xef\xbb\xbf", b'"', b"\n", b"{", b"[[", b"<![", b"---"]),
+)
+def test_damaged_files_give_documents_or_an_input_error(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, packed: bool, place: int, cut: int, noise: bytes
+) -> None:
+    data = gzip.compress(GOOD_FILES[suffix], mtime=0) if packed else GOOD_FILES[suffix]
+    file = tmp_path_factory.getbasetemp() / f"damaged{suffix}{'.gz' if packed else ''}"
+    file.write_bytes(data[:place] + noise + data[place + cut :])
+    with contextlib.suppress(InputError):
+        collect(file)
+    collect(file, skip_bad=True)

@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from trivec.embeddings import Embeddings, Fingerprint
 from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints.checkpoint import Checkpoint
+from trivec.encode.checkpoints.export import Layout, export_checkpoint
 from trivec.encode.lexical import count_terms, max_weights
 from trivec.encode.runtime import HeadOutputs, Runtime
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
@@ -87,6 +89,10 @@ class Encoder:
     def max_length(self) -> int:
         """The most tokens a text can have, special tokens and prompt included."""
         return self.checkpoint.max_length
+
+    def save(self, folder: str | Path, layout: Layout = "trivec", pickled: bool = False) -> None:
+        """Write the model as a new folder. See `trivec.encode.checkpoints.export.export_checkpoint`."""
+        export_checkpoint(self.checkpoint, Path(folder), layout, pickled)
 
     def encode_queries(
         self,

@@ -61,7 +61,7 @@ def load(
     if training_free_width is not None and checkpoint.multi is None:
         head = training_free_head(checkpoint.hidden_size, training_free_width)
         checkpoint = replace(checkpoint, multi=head)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file)
+    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
     return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
 
 

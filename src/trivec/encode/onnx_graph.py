@@ -82,7 +82,7 @@ class _Builder:
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         if name not in self.known:
             self.known.add(name)
-            self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+            self.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def stored(self, name: str) -> str:

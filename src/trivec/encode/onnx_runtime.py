@@ -10,11 +10,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint
+from trivec.encode.checkpoints.native import GRAPH_FILE
 from trivec.encode.runtime import HeadOutputs
 from trivec.errors import CorruptModelError
 from trivec.types import Head
 
-GRAPH_FILE = "model.onnx"
 _OUTPUTS: dict[Head, str] = {"dense": "dense", "sparse": "token_weights", "multi": "token_vectors"}
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from trivec.errors import CorruptModelError, InputError
 
@@ -47,14 +47,18 @@ class TextTokenizer:
         self._tokenizer = tokenizer
 
     @classmethod
-    def from_file(cls, path: Path) -> TextTokenizer:
-        """Read a ``tokenizer.json``.
+    def from_file(cls, path: Path, lowercase: bool = False) -> TextTokenizer:
+        """Read a ``tokenizer.json``; ``lowercase`` puts lower-casing before its own normaliser.
 
         Raises:
             CorruptModelError: the file cannot be read.
         """
         try:
-            return cls(Tokenizer.from_file(str(path)))
+            tokenizer = Tokenizer.from_file(str(path))
+            if lowercase:
+                own = [tokenizer.normalizer] if tokenizer.normalizer is not None else []
+                tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+            return cls(tokenizer)
         except Exception as error:  # the package raises bare Exception
             raise CorruptModelError(f"{path} is no tokenizer ({error}): fetch the model again") from error
 

@@ -26,11 +26,10 @@ def training_free_head(hidden_size: int, width: int | None = 128, seed: int = 0)
         InputError: ``width`` is not between 1 and ``hidden_size``.
     """
     if width is None or width == hidden_size:
-        return MultiHead(None, "training-free, raw hidden states")
+        return MultiHead(None, seed)
     if not 1 <= width <= hidden_size:
         raise InputError(f"width {width} is not between 1 and the model's {hidden_size}: choose a smaller one, or None")
-    projection = Linear(orthonormal_rows(width, hidden_size, seed))
-    return MultiHead(projection, f"training-free, orthogonal projection, seed {seed}")
+    return MultiHead(Linear(orthonormal_rows(width, hidden_size, seed)), seed)
 
 
 def orthonormal_rows(rows: int, columns: int, seed: int) -> FloatArray:

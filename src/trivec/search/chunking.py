@@ -76,9 +76,6 @@ def chunk(text: str, tokenizer: TextTokenizer, options: ChunkOptions) -> list[Ch
 
     Only a single character that has more than ``max_tokens`` tokens may exceed them. Takes about as long as
     tokenising the text twice.
-
-    Raises:
-        InputError: the text is not a string.
     """
     return _Chunker(text, tokenizer, options).chunks()
 

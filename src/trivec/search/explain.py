@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from trivec.embeddings import Embeddings
 from trivec.encode.tokenizer import fold_case
 from trivec.index.queries import row_weights
-from trivec.search.words import word_weights
+from trivec.search.words import weigh_words
 from trivec.types import Passage, Signal
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Explanation:
     """Everything that made a passage a hit.
 
     Attributes:
-        words: matched words, heaviest first; a signal's weights add up to its raw score.
+        words: matched words, heaviest first. A piece that stands in several words counts in each of them.
         alignments: strongest first; only tokens with a letter or a digit.
     """
 
@@ -130,7 +130,9 @@ class Explainer:
         """Weights of ids as weights of whole words; a word that occurs often is listed once."""
         (encoding,) = self._library.encoder.tokenizer.pieces([content])
         heaviest: dict[str, float] = {}
-        for match in word_weights(content, encoding, {t: w for t, w in weights.items() if w > 0}):
+        for match in weigh_words(content, encoding, weights):
+            if match.weight <= 0:
+                continue
             key = fold_case(match.text)
             heaviest[key] = max(heaviest.get(key, 0.0), match.weight)
         return [MatchedWord(word, weight, signal) for word, weight in heaviest.items()]

@@ -27,26 +27,26 @@ class PassageSplitter:
 
     Attributes:
         window: tokens that title and text of a passage may have together.
-        overlap_sentences: sentences that a passage repeats from the one before.
+        overlap_tokens: how far a passage reaches back into the one before.
     """
 
     tokenizer: TextTokenizer
     window: int
-    overlap_sentences: int = 0
+    overlap_tokens: int = 0
 
     @classmethod
-    def for_encoder(cls, encoder: Encoder, overlap_sentences: int = 0) -> PassageSplitter:
+    def for_encoder(cls, encoder: Encoder, overlap_tokens: int = 0) -> PassageSplitter:
         """A splitter whose passages the encoder never has to cut."""
         prompt = encoder.checkpoint.document_prompt
         used = encoder.tokenizer.special_tokens_per_text + len(encoder.tokenizer.pieces([prompt])[0].ids) + _SPARE
-        return cls(encoder.tokenizer, encoder.max_length - used, overlap_sentences)
+        return cls(encoder.tokenizer, encoder.max_length - used, overlap_tokens)
 
     def split(self, document: Document) -> list[Passage]:
         """The passages of a document; there is always at least one."""
         document = _clean(document)
         title = self.encoded_title(document.title)
         room = self.window - (len(self.tokenizer.pieces([title])[0].ids) if title else 0)
-        chunks = chunk(document.text, self.tokenizer, ChunkOptions(room, overlap_sentences=self.overlap_sentences))
+        chunks = chunk(document.text, self.tokenizer, ChunkOptions(room, self.overlap_tokens))
         digest = content_hash(document)
         return [
             Passage(

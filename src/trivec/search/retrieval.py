@@ -72,7 +72,7 @@ def retrieve(
 def _proposers(signals: Sequence[Signal], available: Sequence[Signal]) -> list[Signal]:
     """Signals that propose candidates: those in use but MaxSim, else all but MaxSim, else MaxSim over everything."""
     for choice in (signals, available):
-        proposers = [signal for signal in choice if signal != "multi"]
+        proposers: list[Signal] = [signal for signal in choice if signal != "multi"]
         if proposers:
             return proposers
     return ["multi"]

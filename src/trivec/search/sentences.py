@@ -2,13 +2,13 @@
 
 A sentence ends
     - after 。 ！ ？ । ۔ ። ။ ។ and other marks that mean nothing else, wherever they stand;
-    - after . ! ? … if white space follows, or after ! ? ． also if a letter of a script without spaces does;
+    - after . ! ? … if white space follows, or after ! ? ． also beside a letter of a script without spaces;
     - at a blank line, which ends the paragraph too.
 Closing quotes, brackets and footnote numbers such as [3] stay with the sentence, and so does the white space behind.
 
-The marks of the second line end nothing before a lower-case letter or a comma. A full stop ends nothing after a single letter
-(J. Smith), after a few abbreviations, and after a number that opens its line (1. First). A point between digits
-(3.14) has no white space behind it.
+The marks of the second line end nothing before a lower-case letter or a comma. A full stop ends nothing after a
+single letter (J. Smith), after a few abbreviations, and after a number that opens its line (1. First). A point
+between digits (3.14) has no white space behind it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ _ENDS = re.compile(
 )
 _WORD_BEFORE = re.compile(r"(?:\A|[^\w.])([\w.]+)\Z")
 _LIST_NUMBER = re.compile(r"(?:\A|\n)[ \t]*\d{1,3}\Z")
-_ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "no", "fig", "cf", "ca", "bzw", "nr", "sra", "mme", "mlle", "ул")
-    + ("jan", "feb", "apr", "aug", "sept", "oct", "nov", "dec")
+_ABBREVIATION = re.compile(
+    "mrs?|ms|dr|prof|st|vs|no|figs?|cf|ca|bzw|nr|sra?|mme|mlle|ул|jan|feb|apr|aug|sept|oct|nov|dec", re.IGNORECASE
 )
 _GOES_ON = tuple(",;:%)")
 _LETTER_OF_UNSPACED_SCRIPT = re.compile(
@@ -71,7 +70,8 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
     """Whether . ! ? or … ends a sentence here."""
     mark, following = match["often"], text[match.end() : match.end() + 1]
     if not match["space"]:
-        return mark[-1] in "!?．" and _LETTER_OF_UNSPACED_SCRIPT.match(following) is not None
+        beside = text[max(0, match.start() - 1) : match.start()] + following
+        return mark[-1] in "!?．" and _LETTER_OF_UNSPACED_SCRIPT.search(beside) is not None
     if following.islower() or following in _GOES_ON:
         return False
     return mark != "." or not _is_abbreviation(text, match.start())
@@ -85,7 +85,7 @@ def _is_abbreviation(text: str, stop: int) -> bool:
         return False
     last = word[1].rpartition(".")[2]
     single_letter = len(last) == 1 and last.lower() != last.upper()
-    return single_letter or last.lower() in _ABBREVIATIONS or _LIST_NUMBER.search(before) is not None
+    return single_letter or _ABBREVIATION.fullmatch(last) is not None or _LIST_NUMBER.search(before) is not None
 
 
 def starts_character(text: str, position: int) -> bool:

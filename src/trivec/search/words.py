@@ -24,6 +24,8 @@ _UNSPACED_SCRIPTS = (
 )  # fmt: skip
 """How the Unicode names of letters begin in scripts that put no spaces between words."""
 
+_JOINERS = "\u200c\u200d\u00ad"
+
 
 @dataclass(frozen=True, slots=True)
 class WordWeight:
@@ -99,7 +101,9 @@ def _same_word(text: str, end: int, start: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def _joins(character: str) -> bool:
-    """Whether this is a letter, mark or digit of a script with spaces between words."""
+    """Whether this is a letter, mark or digit of a script with spaces between words, or a joiner inside of words."""
+    if character in _JOINERS:
+        return True
     if unicodedata.category(character)[0] not in "LMN":
         return False
     return not unicodedata.name(character, "").startswith(_UNSPACED_SCRIPTS)

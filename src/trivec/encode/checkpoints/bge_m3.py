@@ -9,6 +9,7 @@ missing, and is never filled with random numbers.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,7 @@ def read_heads(folder: Path, hidden_size: int) -> tuple[Linear | None, Linear | 
         CorruptModelError: a head does not fit the backbone.
     """
     if (folder / HEADS_FILE).is_file():
-        tensors = memory_map(folder / HEADS_FILE)
-        sparse, multi = _from_tensors(tensors, "sparse."), _from_tensors(tensors, "multi.")
+        sparse, multi = heads_from_tensors(memory_map(folder / HEADS_FILE))
     else:
         sparse, multi = _from_pickle(folder / SPARSE_FILE), _from_pickle(folder / MULTI_FILE)
     for linear, rows, name in ((sparse, 1, "sparse"), (multi, None, "multi-vector")):
@@ -66,7 +66,12 @@ def read_heads(folder: Path, hidden_size: int) -> tuple[Linear | None, Linear | 
     return sparse, multi
 
 
-def _from_tensors(tensors: dict[str, Any], prefix: str) -> Linear | None:
+def heads_from_tensors(tensors: Mapping[str, Any]) -> tuple[Linear | None, Linear | None]:
+    """The lexical and the multi-vector head out of the tensors of a ``heads.safetensors``."""
+    return _from_tensors(tensors, "sparse."), _from_tensors(tensors, "multi.")
+
+
+def _from_tensors(tensors: Mapping[str, Any], prefix: str) -> Linear | None:
     if f"{prefix}weight" not in tensors:
         return None
     bias = tensors.get(f"{prefix}bias")

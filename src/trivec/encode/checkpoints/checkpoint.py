@@ -50,11 +50,19 @@ class DenseModule:
 class MultiHead:
     """How hidden states become multi-vectors.
 
-    ``linear`` is None when the raw states are used. ``origin`` says whether training made it.
+    ``linear`` is None when the raw states are used. ``seed`` is that of the random projection of a training-free
+    head, and None for a trained one.
     """
 
     linear: Linear | None
-    origin: str = "trained"
+    seed: int | None = None
+
+    @property
+    def origin(self) -> str:
+        """Whether training made it, in words."""
+        if self.seed is None:
+            return "trained"
+        return "training-free, " + ("raw states" if self.linear is None else f"orthogonal projection, seed {self.seed}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +78,7 @@ class Checkpoint:
         sparse: weights of the lexical head (1, d), or None.
         multi: the multi-vector head, or None.
         max_length: tokens per text, special tokens included.
+        lowercase: whether texts are lower-cased before the tokenizer's own normaliser.
         settings: defaults that came with the model, such as its fusion for hybrid search.
     """
 
@@ -85,6 +94,7 @@ class Checkpoint:
     query_prompt: str = ""
     document_prompt: str = ""
     max_length: int = 512
+    lowercase: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,4 +137,6 @@ class Checkpoint:
             mark = f" {self.multi.linear.digest}" if self.multi.linear is not None else ""
             heads["multi"] = f"{self.multi_width}, {self.multi.origin}{mark}"
         heads["terms"] = "subwords of the lower-cased text"
+        if self.lowercase:
+            heads = {head: f"{description}, lower-cased" for head, description in heads.items()}
         return heads

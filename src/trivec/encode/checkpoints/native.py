@@ -23,6 +23,7 @@ from trivec.errors import CorruptModelError
 from trivec.tensorfile import write_json
 
 MANIFEST = "trivec.json"
+GRAPH_FILE = "model.onnx"
 FORMAT_VERSION = 1
 
 
@@ -59,15 +60,23 @@ def _multi_head(manifest: dict[str, Any], hidden_size: int) -> MultiHead | None:
     return None if free is None else training_free_head(hidden_size, free["width"], free["seed"])
 
 
-def write(checkpoint: Checkpoint, folder: Path, training_free: dict[str, int | None] | None = None) -> None:
+def write(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the manifest, the sentence-transformers files and the trained heads; the backbone is there already."""
     sentence_transformers.write(checkpoint, folder)
-    if training_free is None:
-        bge_m3.write_heads(checkpoint, folder)
+    multi = checkpoint.multi
+    free = None if multi is None or multi.seed is None else {"width": checkpoint.multi_width, "seed": multi.seed}
+    bge_m3.write_heads(checkpoint if free is None else replace(checkpoint, multi=None), folder)
     manifest = {
         "format": FORMAT_VERSION,
         "name": checkpoint.name,
-        "training_free": training_free,
+        "training_free": free,
         "search": dict(checkpoint.settings),
     }
     write_json(folder / MANIFEST, manifest)
+
+
+def write_graph(folder: Path) -> None:
+    """Write the ONNX graph of a folder that is complete otherwise."""
+    from trivec.encode.onnx_graph import build_graph
+
+    (folder / GRAPH_FILE).write_bytes(build_graph(read(folder)).SerializeToString())

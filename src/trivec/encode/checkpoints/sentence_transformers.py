@@ -50,18 +50,20 @@ def read(folder: Path) -> Checkpoint:
             dense_modules.append(_read_dense(folder / module["path"]))
         elif kind == "Normalize":
             checkpoint = replace(checkpoint, normalize=True)
-        else:
+        elif kind != "Dropout":  # which does nothing after training
             raise ModelError(f"{folder} uses the module {module['type']}, which is not known: export it without it")
     if pooling is None:
         raise ModelError(f"{folder / 'modules.json'} names no pooling module: add one")
     query_prompt, document_prompt = _read_prompts(folder)
+    transformer = _read_transformer(backbone)
     return replace(
         checkpoint,
         pooling=pooling,
         dense_modules=tuple(dense_modules),
         query_prompt=query_prompt,
         document_prompt=document_prompt,
-        max_length=min(checkpoint.max_length, _read_max_length(backbone) or checkpoint.max_length),
+        max_length=min(checkpoint.max_length, int(transformer.get("max_seq_length") or checkpoint.max_length)),
+        lowercase=bool(transformer.get("do_lower_case")),
     )
 
 
@@ -78,6 +80,8 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
 
 def _read_pooling(folder: Path) -> Pooling:
     config = plain.read_json(folder / "config.json")
+    if config.get("include_prompt") is False:
+        raise ModelError(f"{folder / 'config.json'} leaves prompts out of the pooling, which is not supported")
     named = config.get("pooling_mode")
     modes = [named] if isinstance(named, str) else [*(named or ())]
     chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
@@ -113,22 +117,21 @@ def _read_weights(folder: Path) -> Mapping[str, Any]:
 
 def _read_prompts(folder: Path) -> tuple[str, str]:
     path = folder / "config_sentence_transformers.json"
-    prompts = (plain.read_json(path).get("prompts") or {}) if path.is_file() else {}
+    config = plain.read_json(path) if path.is_file() else {}
+    if config.get("truncate_dim"):
+        raise ModelError(f"{path} truncates to {config['truncate_dim']} dimensions, which is not supported: remove it")
+    prompts = config.get("prompts") or {}
     query = next((prompts[name] for name in _QUERY_NAMES if prompts.get(name)), "")
     document = next((prompts[name] for name in _DOCUMENT_NAMES if prompts.get(name)), "")
     return query, document
 
 
-def _read_max_length(backbone: Path) -> int | None:
-    for name in (
-        "sentence_bert_config.json",
-        "sentence_roberta_config.json",
-        "sentence_xlm-roberta_config.json",
-    ):
-        path = backbone / name
-        if path.is_file() and (length := plain.read_json(path).get("max_seq_length")):
-            return int(length)
-    return None
+def _read_transformer(backbone: Path) -> dict[str, Any]:
+    """What ``sentence_bert_config.json`` says, under any of its historical names."""
+    for name in ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"):
+        if (backbone / name).is_file():
+            return plain.read_json(backbone / name)
+    return {}
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
@@ -151,7 +154,7 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
         (folder / paths[-1]).mkdir(exist_ok=True)
     write_json(
         folder / "sentence_bert_config.json",
-        {"max_seq_length": checkpoint.max_length, "do_lower_case": False},
+        {"max_seq_length": checkpoint.max_length, "do_lower_case": checkpoint.lowercase},
     )
     prompts = {"query": checkpoint.query_prompt, "document": checkpoint.document_prompt}
     write_json(

@@ -38,4 +38,4 @@ def _standard(scores: FloatArray) -> FloatArray:
     if deviation <= 1e-9 * max(1.0, float(np.abs(present).max(initial=0.0))):
         return np.zeros(len(scores), np.float32)
     filled = np.where(np.isnan(scores), present.min(), scores)
-    return ((filled - present.mean()) / deviation).astype(np.float32)
+    return np.asarray((filled - present.mean()) / deviation, np.float32)

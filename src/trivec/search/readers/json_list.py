@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trivec.errors import InputError
 from trivec.search.readers.decoding import read_text
-from trivec.search.readers.json_text import parse_json
+from trivec.search.readers.json_text import kind_of, parse_json
 from trivec.search.readers.reading import Found, Reading, SourceFile
 from trivec.search.readers.rows import documents_of
 
@@ -25,7 +25,6 @@ def read_json(file: SourceFile, reading: Reading) -> Iterator[Found]:
     if not isinstance(rows, list):
         fields = f" with the fields {', '.join(map(repr, list(rows)[:8]))}" if isinstance(rows, dict) else ""
         raise InputError(
-            f"{file.path}: not a list of objects but one {type(rows).__name__}{fields}: put [ ] around it, "
-            "or leave the file out"
+            f"{file.path}: not a list of objects but {kind_of(rows)}{fields}: put [ ] around it, or leave the file out"
         )
     yield from documents_of(enumerate(rows, start=1), file, reading)

@@ -31,6 +31,19 @@ def parse_json(text: str) -> Any:  # noqa: ANN401
         raise InputError(f"JSON that cannot be read ({error})") from error
 
 
+def kind_of(value: object) -> str:
+    """The type in the words of JSON."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+    }
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
 def _clean(value: Any) -> Any:  # noqa: ANN401
     """Replace lone surrogates, which can be neither stored nor encoded."""
     if isinstance(value, str):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from trivec.errors import InputError
+from trivec.search.readers.json_text import kind_of
 from trivec.search.readers.metadata import keep_metadata
 from trivec.search.readers.reading import Found, Reading, SourceFile
 from trivec.types import Document
@@ -31,7 +32,7 @@ def documents_of(rows: Iterable[tuple[int, object]], file: SourceFile, reading: 
 def _document(row: object, default_id: str, reading: Reading) -> Document:
     if not isinstance(row, Mapping):
         raise InputError(
-            f"not an object with named fields but {_kind(row)} {row!r:.60}: give one object a row, "
+            f"not an object with named fields but {kind_of(row)} {row!r:.60}: give one object a row, "
             'such as {"id": "1", "text": "..."}'
         )
     options = reading.options
@@ -97,7 +98,7 @@ def _identity(row: Mapping[str, Any], field: str | None, default: str | None) ->
         return default
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InputError(
-            f"the id in field {field!r} is {_kind(value)} {value!r:.60}: make it a string or a whole number"
+            f"the id in field {field!r} is {kind_of(value)} {value!r:.60}: make it a string or a whole number"
         )
     if value == "":
         raise InputError(f"the id in field {field!r} is empty: fill it, or name another field with --id-field")
@@ -111,7 +112,7 @@ def _string(row: Mapping[str, Any], field: str) -> str:
         return ""
     if not isinstance(value, str):
         raise InputError(
-            f"the field {field!r} is {_kind(value)} {value!r:.60}, not text: make it a string, "
+            f"the field {field!r} is {kind_of(value)} {value!r:.60}, not text: make it a string, "
             "or name another with --text-fields or --title-field"
         )
     return value
@@ -130,16 +131,3 @@ def _listed(names: Iterable[str]) -> str:
     quoted = [repr(name) for name in names]
     more = f" and {len(quoted) - 12} more" if len(quoted) > 12 else ""
     return (", ".join(quoted[:12]) + more) or "no fields"
-
-
-def _kind(value: object) -> str:
-    """The type in the words of JSON."""
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "text",
-        bool: "a truth value",
-        int: "a number",
-        float: "a number",
-    }
-    return "null" if value is None else names.get(type(value), type(value).__name__)

@@ -1,0 +1,48 @@
+# Two commands are all the set-up: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+TORCH  ?= torch==2.13.0
+WORKERS ?= 2
+
+.PHONY: demo test test-all check format bench clean
+
+# torch goes first and by its exact version: a local or CPU wheel that pip knows of is taken before the default
+# index's CUDA build. To name an index of CPU wheels: make demo PIP_EXTRA_INDEX_URL=<its address>
+$(BIN)/activate: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(BIN)/activate
+
+demo: $(BIN)/activate  ## set everything up, index the sample library, ask it questions and score the answers
+	$(BIN)/trivec models fetch m3-small
+	$(BIN)/python examples/demo.py
+
+test: $(BIN)/activate  ## the tests that run everywhere in minutes
+	$(BIN)/trivec models fetch m3-small --quiet || echo "m3-small could not be fetched: tests marked 'model' are skipped"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not network and not slow"
+
+test-all: $(BIN)/activate  ## every test, also the slow ones and those that ask a package registry
+	$(BIN)/trivec models fetch m3-small --quiet
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(BIN)/activate  ## style, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/activate  ## rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(BIN)/activate  ## the benchmarks; DATA names a folder of evaluation sets in BEIR layout
+	$(BIN)/python benchmarks/encoding_speed.py $(if $(DATA),--data $(DATA)) --out benchmarks/results/encoding_speed.json
+	$(BIN)/python benchmarks/startup.py --out benchmarks/results/startup.json
+	$(if $(DATA),$(BIN)/python benchmarks/retrieval_quality.py --data $(DATA) --out benchmarks/results/retrieval_quality.json)
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist library .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
