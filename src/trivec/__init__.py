@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trivec.scoring import score as score
     from trivec.scoring import score_pairs as score_pairs
     from trivec.search.collection import Collection as Collection
-    from trivec.search.collection import open_collection as open
+    from trivec.search.collection import open_collection as open  # noqa: F401
     from trivec.search.hits import Hit as Hit
     from trivec.types import Document as Document
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tiny_models
 import trivec
+
+import tiny_models
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))

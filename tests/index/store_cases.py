@@ -23,7 +23,14 @@ DENSE, MULTI, VOCABULARY = 3, 4, 12
 
 FIELDS = ["lang", "year", "a.b", 'qu"ote', "100%22", "", "x[0]", "back\\slash", "日付"]
 TEXTS = ["", "de", "fr", "a b", 'say "hi"', "\\", "true", "1", "null", "é\n"]
-TIMES = ["2024-01-31", "2024-01-31T00:00:00Z", "2024-01-31 01:30:00.5+02:00", "0001-01-01", "9999-12-31T23:59:59", "2024-1-1"]
+TIMES = [
+    "2024-01-31",
+    "2024-01-31T00:00:00Z",
+    "2024-01-31 01:30:00.5+02:00",
+    "0001-01-01",
+    "9999-12-31T23:59:59",
+    "2024-1-1",
+]
 NUMBERS = [0, 1, 1.0, -1, 2000, 0.5, -0.0, 1e300, 2**53, 2**53 + 1, float(2**53), -(2**63), 2**63 - 1, 5e-324]
 
 scalars = st.one_of(st.sampled_from(TEXTS), st.sampled_from(TIMES), st.sampled_from(NUMBERS), st.booleans(), st.none())
@@ -70,7 +77,9 @@ def embeddings(seed: int, texts: int) -> Embeddings:
         dense=_grid(rng, (texts, DENSE)),
         sparse=sp.csr_array(np.maximum(_grid(rng, (texts, VOCABULARY)), 0)),
         multi=Ragged.from_rows([_tokens(rng, length) for length in lengths], MULTI),
-        terms=sp.csr_array(rng.integers(0, 3, (texts, VOCABULARY)).clip(0, 1) * rng.integers(0, 4, (texts, 1)), dtype=np.float32),
+        terms=sp.csr_array(
+            rng.integers(0, 3, (texts, VOCABULARY)).clip(0, 1) * rng.integers(0, 4, (texts, 1)), dtype=np.float32
+        ),
     )
 
 
@@ -109,7 +118,9 @@ class Model:
         if signal == "bm25":
             counts = {name: dict_of(vector.terms) for name, vector in self.vectors.items()}
             return naive_bm25(dict_of(query.terms), counts, Bm25Options())
-        scorer = {"dense": scoring.dense_scores, "sparse": scoring.sparse_scores, "multi": scoring.maxsim_scores}[signal]
+        scorer = {"dense": scoring.dense_scores, "sparse": scoring.sparse_scores, "multi": scoring.maxsim_scores}[
+            signal
+        ]
         return {name: float(scorer(query, vector)[0, 0]) for name, vector in self.vectors.items()}
 
 
@@ -146,7 +157,13 @@ def check_store(store: Store, model: Model, query: Embeddings, where: Filter | N
 
 
 def _check_signal(
-    store: Store, signal: Signal, expected: Mapping[str, float], query: Embeddings, where: Filter | None, k: int, allowed: list[str]
+    store: Store,
+    signal: Signal,
+    expected: Mapping[str, float],
+    query: Embeddings,
+    where: Filter | None,
+    k: int,
+    allowed: list[str],
 ) -> None:
     ids = [*reversed(expected), "no such"]
     np.testing.assert_allclose(store.score(signal, query, ids), [expected.get(name, 0) for name in ids], atol=1e-5)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store_cases import DENSE, Model, check_store, embeddings, filters, passages
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError, LibraryMismatchError, MissingHeadError
 from trivec.index import EmbeddedOptions, EmbeddedStore, MemoryStore, Store, VectorSchema
 from trivec.index.filters import Filter
 from trivec.types import Passage
+
+from store_cases import DENSE, Model, check_store, embeddings, filters, passages
 
 seeds = st.integers(0, 2**32)
 batches = st.tuples(st.lists(passages, min_size=1, max_size=12), seeds)
@@ -137,7 +138,13 @@ def test_all_passages_can_be_deleted_and_others_added(make: Callable[[Path], Sto
     assert store.count() == 0
     assert len(store.search("bm25", embeddings(0, 1), 3)) == 0
     store.upsert(many(2), embeddings(0, 2))
-    check_vectors(store, Model(dict(zip(["d0#0", "d1#0"], many(2), strict=True)), {"d0#0": embeddings(0, 2)[0], "d1#0": embeddings(0, 2)[1]}))
+    check_vectors(
+        store,
+        Model(
+            dict(zip(["d0#0", "d1#0"], many(2), strict=True)),
+            {"d0#0": embeddings(0, 2)[0], "d1#0": embeddings(0, 2)[1]},
+        ),
+    )
     store.close()
 
 

@@ -5,13 +5,14 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_tokenizers import byte_level, unigram, whole_words, wordpiece
 
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.search import chunking
 from trivec.search.chunking import Chunk, ChunkOptions, chunk
 from trivec.search.sentences import sentence_ends, starts_character
+
+from tiny_tokenizers import byte_level, unigram, whole_words, wordpiece
 
 TOKENIZERS = [unigram(), wordpiece(), byte_level()]
 ANY_TEXT = (
@@ -25,7 +26,7 @@ def lengths(text: str, tokenizer: TextTokenizer, chunks: list[Chunk]) -> list[in
     return [len(encoding.ids) for encoding in tokenizer.pieces([text[c.start : c.end] for c in chunks])]
 
 
-@settings(max_examples=6000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(ANY_TEXT, st.sampled_from(TOKENIZERS), st.integers(1, 40), st.integers(0, 20))
 def test_chunks_tile_any_text_within_the_limit(
     text: str, tokenizer: TextTokenizer, max_tokens: int, overlap: int

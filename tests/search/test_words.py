@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_tokenizers import byte_level, unigram, wordpiece
 
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.search.words import WordWeight, weigh_words
+
+from tiny_tokenizers import byte_level, unigram, wordpiece
 
 TOKENIZERS = [unigram(), wordpiece(), byte_level()]
 

@@ -1,0 +1,86 @@
+"""The command line. One verb a file, imported only when it runs; `print` is allowed in this room alone.
+
+`main` answers ``--help`` and ``--version`` from the table below, with nothing but the standard library, and hands
+everything else to `running`. To add a verb, write a function in a file of its own and name it in `VERBS`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trivec.cli.failures import guarded
+
+__all__ = ["VERBS", "Verb", "main"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: its name, where its function or app is, and what it does in one line."""
+
+    name: str
+    place: str
+    help: str
+
+
+VERBS = (
+    Verb("index", "trivec.cli.index:index", "Make a library from files, folders or standard input."),
+    Verb("search", "trivec.cli.search:search", "Search a library; --explain says why."),
+    Verb("add", "trivec.cli.add:add", "Add documents to a library."),
+    Verb("delete", "trivec.cli.delete:delete", "Remove documents from a library."),
+    Verb("info", "trivec.cli.info:info", "Say what is in a library."),
+    Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
+    Verb("models", "trivec.cli.models:app", "List, fetch and find models."),
+    Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),
+)
+
+_HELP = """\
+Usage: trivec VERB ...
+
+One encoder, three kinds of vectors: from raw text to explained hybrid search.
+
+{verbs}
+
+Start with:
+  trivec models fetch m3-small
+  trivec index docs/ --out library
+  trivec search library "how do plants make sugar?"
+
+trivec VERB --help says more about a verb; trivec --version prints the version.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; None takes those of this process.
+
+    Returns:
+        The exit code: 0 fine, 1 an error of ours, 2 bad input, 130 stopped by Ctrl-C, 141 nobody reads the output.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _run(words))
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("--help", "-h", "help"):
+        if len(words) < 2:
+            sys.stdout.write(overview())
+            return 0
+        words = [*words[1:], "--help"]
+    if words in (["--version"], ["-V"]):
+        from trivec import __version__
+
+        sys.stdout.write(f"trivec {__version__}\n")
+        return 0
+    from trivec.cli.running import run
+
+    return run(words)
+
+
+def overview() -> str:
+    """The help of the program as a whole."""
+    width = max(len(verb.name) for verb in VERBS)
+    return _HELP.format(verbs="\n".join(f"  {verb.name:{width}}  {verb.help}" for verb in VERBS))

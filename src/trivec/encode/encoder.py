@@ -66,7 +66,9 @@ class Encoder:
         (1, 384)
     """
 
-    def __init__(self, checkpoint: Checkpoint, runtime: Runtime, tokenizer: TextTokenizer, fingerprint: Fingerprint):
+    def __init__(
+        self, checkpoint: Checkpoint, runtime: Runtime, tokenizer: TextTokenizer, fingerprint: Fingerprint
+    ) -> None:
         self.checkpoint = checkpoint
         self.runtime = runtime
         self.tokenizer = tokenizer
@@ -286,7 +288,7 @@ class _Progress:
         if show:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, unit=" texts", desc="encoding", smoothing=0.1)
+            self._bar = tqdm(total=total, unit=" texts", desc="encoding", smoothing=0.1, disable=None)
 
     def update(self, count: int) -> None:
         if self._bar is not None:

@@ -220,8 +220,8 @@ class _Builder:
         zero = self.constant("no_padding", np.array(0.0, np.float32))
         pads = self.constant("shift_pads", np.array([0, 0, 0, 1]))
         longer = self.node("Pad", mask_BL, pads, zero)
-        moved = self.node("Slice", longer, self.constant("one", np.array([1])), self.constant("far", np.array([1 << 60])),
-                          self.constant("sequence_axis", np.array([1])))  # fmt: skip
+        one, far = self.constant("one", np.array([1])), self.constant("far", np.array([1 << 60]))
+        moved = self.node("Slice", longer, one, far, self.constant("sequence_axis", np.array([1])))
         return self.node("Unsqueeze", self.node("Sub", mask_BL, moved), self.constant("last_axis", np.array([-1])))
 
     def head(self, tokens: str, linear: Linear, name: str) -> str:

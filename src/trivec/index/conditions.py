@@ -111,7 +111,7 @@ class Exists:
 
     def matches(self, passage: Passage) -> bool:
         """Whether a passage meets the condition."""
-        return any(value is not None for value in field_values(passage, self.field))
+        return has_value(passage, self.field)
 
     def __str__(self) -> str:
         return f"exists {write_field(self.field)}"
@@ -182,6 +182,16 @@ def field_values(passage: Passage, field: str) -> Sequence[Scalar]:
         return ()
     value = passage.metadata[field]
     return value if isinstance(value, list) else (value,)
+
+
+def has_value(passage: Passage, field: str) -> bool:
+    """Whether a field has a value other than null."""
+    return any(value is not None for value in field_values(passage, field))
+
+
+def has_null(passage: Passage, field: str) -> bool:
+    """Whether null is among the values of a field."""
+    return any(value is None for value in field_values(passage, field))
 
 
 def equal(value: Scalar, other: Scalar) -> bool:

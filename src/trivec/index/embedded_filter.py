@@ -13,8 +13,16 @@ from typing import Any, TypeAlias, assert_never
 
 import qdrant_edge as edge
 
-from trivec.index.conditions import And, Comparison, Exists, Filter, Membership, Not, Or, is_number
-from trivec.index.embedded_points import field_path, flag_path, time_path, write_flag, write_time
+from trivec.index.conditions import And, Comparison, Exists, Filter, Membership, Not, Or, is_number, read_time
+from trivec.index.embedded_points import (
+    NULL_PATH,
+    PRESENT_PATH,
+    field_path,
+    flag_path,
+    time_path,
+    write_flag,
+    write_time,
+)
 from trivec.types import Scalar
 
 Condition: TypeAlias = Any
@@ -55,7 +63,7 @@ class FilterTranslator:
             case Not(part):
                 return edge.Filter(must_not=[self.condition(part)])
             case Exists(field):
-                return edge.Filter(must_not=[_missing(field)])
+                return self.text(PRESENT_PATH, field)
             case Membership():
                 return self.membership(where)
             case Comparison():
@@ -76,28 +84,31 @@ class FilterTranslator:
             return self.equality(where.field, where.value)
         if where.operator == "!=":
             return edge.Filter(must_not=[self.equality(where.field, where.value)])
-        bound = {_RANGE_WORDS[where.operator]: where.value}
+        word = _RANGE_WORDS[where.operator]
         if is_number(where.value):
-            return self.number_range(where, bound)
+            return self.number_range(where, {word: where.value})
         if where.field in ("id", "title"):
             return edge.HasIdCondition(self.matching(where))
+        time = read_time(where.value)
+        assert time is not None
         path = time_path(where.field)
         self.index(path, edge.PayloadSchemaType.Datetime)
-        return edge.FieldCondition(
-            path, range=edge.RangeDateTime(**{word: write_time(value) for word, value in bound.items()})
-        )
+        return edge.FieldCondition(path, range=edge.RangeDateTime(**{word: write_time(time)}))
 
     def equality(self, field: str, value: Scalar) -> Condition:
         """``field = value``."""
-        path = field_path(field)
         if value is None:
-            return edge.IsNullCondition(path)
+            return self.text(NULL_PATH, field)
         if isinstance(value, bool):
-            return edge.FieldCondition(flag_path(field), match=edge.MatchValue(write_flag(value) or ""))
+            return self.text(flag_path(field), write_flag(value))
         if isinstance(value, str):
-            self.index(path, edge.PayloadSchemaType.Keyword)
-            return edge.FieldCondition(path, match=edge.MatchValue(value))
+            return self.text(field_path(field), value)
         return self.number_range(Comparison(field, "=", value), {"gte": value, "lte": value})
+
+    def text(self, path: str, text: str) -> Condition:
+        """A text in the payload, or one of a list of them."""
+        self.index(path, edge.PayloadSchemaType.Keyword)
+        return edge.FieldCondition(path, match=edge.MatchValue(text))
 
     def number_range(self, where: Comparison, bounds: dict[str, Any]) -> Condition:
         """A comparison of numbers. Whole numbers too large for a float are compared by us."""
@@ -106,8 +117,3 @@ class FilterTranslator:
         path = field_path(where.field)
         self.index(path, edge.PayloadSchemaType.Float)
         return edge.FieldCondition(path, range=edge.RangeFloat(**bounds))
-
-
-def _missing(field: str) -> Condition:
-    """No value but null. ``[]`` steps into a list, so that a list of nulls counts as empty too."""
-    return edge.IsEmptyCondition(f"{field_path(field)}[]")

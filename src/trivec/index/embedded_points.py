@@ -1,27 +1,33 @@
 """How Qdrant Edge keeps a passage: its point id, its payload, and its vectors.
 
-The payload holds the passage's own fields, readable by any Qdrant tool, and beside ``metadata`` two maps for
-filters: ``times``, the values that are dates, all written in one way, so that Edge compares the points in time that
-`trivec.index.conditions` sees; and ``flags``, true and false as text, because the Python binding of Edge 0.9 turns
-``MatchValue(True)`` into the number 1, which no truth value equals.
+The payload holds the passage's own fields, readable by any Qdrant tool, and beside them ``filter``, what Edge needs
+to see in metadata just what `trivec.index.conditions` sees:
+
+- ``present``, ``null``: names of the fields that have a value, or have null. Edge has its own notion of lists that
+  are empty or hold null, and another one for fields with an index.
+- ``flags``: true and false as text. The Python binding of Edge 0.9 turns ``MatchValue(True)`` into the number 1,
+  which no truth value equals.
+- ``times``: the values that are dates, all written in one way.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import qdrant_edge as edge
 import scipy.sparse as sp
 
 from trivec.embeddings import Embeddings
-from trivec.index.conditions import field_values, read_time
+from trivec.index.conditions import field_values, has_null, has_value, read_time
 from trivec.index.queries import row_weights
 from trivec.index.schema import VectorSchema
 from trivec.ragged import Ragged
-from trivec.types import FloatArray, Passage, Scalar, passage_id
+from trivec.types import FloatArray, Passage, passage_id
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "trivec:passage")
 
@@ -41,6 +47,7 @@ def stored_name(payload: Mapping[str, Any]) -> str:
 
 def write_payload(passage: Passage) -> dict[str, Any]:
     """The payload of a passage."""
+    fields = sorted({"id", "title", *passage.metadata})
     title = {"title": passage.title} if passage.title else {}
     return title | {
         "document_id": passage.document_id,
@@ -51,8 +58,12 @@ def write_payload(passage: Passage) -> dict[str, Any]:
         "text": passage.text,
         "content_hash": passage.content_hash,
         "metadata": {_escape(field): value for field, value in passage.metadata.items()},
-        "times": _written(passage, write_time),
-        "flags": _written(passage, write_flag),
+        "filter": {
+            "present": [field for field in fields if has_value(passage, field)],
+            "null": [field for field in fields if has_null(passage, field)],
+            "flags": _by_field(passage, _flags),
+            "times": _by_field(passage, _times),
+        },
     }
 
 
@@ -62,7 +73,7 @@ def read_payload(payload: Mapping[str, Any]) -> Passage:
         document_id=payload["document_id"],
         text=payload["text"],
         title=payload.get("title", ""),
-        metadata={_unescape(field): value for field, value in payload["metadata"].items()},
+        metadata={unquote(field): value for field, value in payload["metadata"].items()},
         number=payload["number"],
         count=payload["count"],
         start=payload["start"],
@@ -79,42 +90,48 @@ def field_path(field: str) -> str:
 
 def time_path(field: str) -> str:
     """Where the points in time of a metadata field lie in the payload."""
-    return f'times."{_escape(field)}"'
+    return f'filter.times."{_escape(field)}"'
+
+
+PRESENT_PATH = "filter.present"
+"""Names of the fields that have a value other than null."""
+
+NULL_PATH = "filter.null"
+"""Names of the fields that have null."""
 
 
 def flag_path(field: str) -> str:
     """Where the truth values of a metadata field lie in the payload."""
-    return f'flags."{_escape(field)}"'
+    return f'filter.flags."{_escape(field)}"'
 
 
-def write_flag(value: Scalar) -> str | None:
-    """A truth value as Edge is given it; None if the value is none."""
-    return str(value).lower() if isinstance(value, bool) else None
+def write_flag(value: bool) -> str:
+    """A truth value as Edge is given it."""
+    return str(value).lower()
 
 
-def write_time(value: Scalar) -> str | None:
-    """A date as Edge is given it: UTC, six decimals; None if the value is no date."""
-    time = read_time(value)
-    return None if time is None else time.isoformat(timespec="microseconds")
+def write_time(time: datetime) -> str:
+    """A point in time as Edge is given it: UTC, six decimals."""
+    return time.isoformat(timespec="microseconds")
 
 
-def _written(passage: Passage, write: Callable[[Scalar], str | None]) -> dict[str, list[str]]:
-    """The metadata values that ``write`` can write, under their fields."""
-    fields = {
-        _escape(field): [text for value in field_values(passage, field) if (text := write(value)) is not None]
-        for field in passage.metadata
-        if field not in ("id", "title")
-    }
-    return {field: texts for field, texts in fields.items() if texts}
+def _flags(passage: Passage, field: str) -> list[str]:
+    return [write_flag(value) for value in field_values(passage, field) if isinstance(value, bool)]
+
+
+def _times(passage: Passage, field: str) -> list[str]:
+    return [write_time(time) for value in field_values(passage, field) if (time := read_time(value)) is not None]
+
+
+def _by_field(passage: Passage, written: Callable[[Passage, str], list[str]]) -> dict[str, list[str]]:
+    """What is written for the metadata fields that have something of the kind."""
+    fields = set(passage.metadata) - {"id", "title"}
+    return {_escape(field): texts for field in sorted(fields) if (texts := written(passage, field))}
 
 
 def _escape(field: str) -> str:
-    """A quoted step of a JSON path cannot hold a quote, so it is written as in an URL."""
-    return field.replace("%", "%25").replace('"', "%22")
-
-
-def _unescape(field: str) -> str:
-    return field.replace("%22", '"').replace("%25", "%")
+    """Write what a quoted step of a JSON path cannot hold as in an URL."""
+    return field.translate({ord(character): quote(character) for character in '%"\\'})
 
 
 def write_vectors(vectors: Embeddings, row: int) -> dict[str, Any]:

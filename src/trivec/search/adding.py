@@ -132,7 +132,7 @@ class _Bar:
         if show:
             from tqdm import tqdm
 
-            self._bar = tqdm(unit=" documents", desc="indexing", smoothing=0.1)
+            self._bar = tqdm(unit=" documents", desc="indexing", smoothing=0.1, disable=None)
 
     def update(self, count: int) -> None:
         if self._bar is not None:

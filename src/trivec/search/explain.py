@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import bisect
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +20,9 @@ from trivec.types import Passage, Signal
 if TYPE_CHECKING:
     from trivec.search.collection import Collection
     from trivec.search.hits import Hit
+
+Span: TypeAlias = tuple[int, int]
+"""Start and end in characters."""
 
 _MAX_ALIGNMENTS = 12
 
@@ -42,15 +47,16 @@ class MatchedWord:
 
 @dataclass(frozen=True)
 class Alignment:
-    """A token of the query and the token of the document that is most like it.
+    """A word of the query and the word of the document that is most like it.
 
-    Offsets are characters: of the query; and of the document's title or text, as ``field`` says.
+    The similarity is that of their closest tokens; the words are those that the two tokens stand in. Offsets are
+    characters: of the query; and of the document's title or text, as ``field`` says.
     """
 
-    query_token: str
+    query_word: str
     query_start: int
     query_end: int
-    document_token: str
+    document_word: str
     field: Literal["title", "text"]
     document_start: int
     document_end: int
@@ -63,7 +69,7 @@ class Explanation:
 
     Attributes:
         words: matched words, heaviest first. A piece that stands in several words counts in each of them.
-        alignments: strongest first; only tokens with a letter or a digit.
+        alignments: strongest first, one for each word of the query.
     """
 
     query: str
@@ -146,38 +152,45 @@ class Explainer:
         tokenizer, limit = library.encoder.tokenizer, checkpoint.max_length
         query_spans = tokenizer.vector_spans(self._query, limit, checkpoint.query_prompt)
         document_spans = tokenizer.vector_spans(content, limit, checkpoint.document_prompt)
+        query_words, document_words = self._word_spans(self._query), self._word_spans(content)
         similarities = self._vectors.multi[0] @ stored.multi[0].T
         title_length = len(content) - len(passage.text)
-        found = []
+        best: dict[Span, Alignment] = {}
         for query_span, row in zip(query_spans, similarities, strict=True):
-            best = int(row.argmax())
-            document_span = document_spans[best]
-            if query_span is None or document_span is None or not _is_word(self._query[slice(*query_span)]):
+            document_span = document_spans[int(row.argmax())]
+            if query_span is None or document_span is None:
                 continue
-            found.append(_alignment(self._query, query_span, content, document_span, title_length, passage, row[best]))
-        return sorted(found, key=lambda alignment: -alignment.similarity)[:_MAX_ALIGNMENTS]
+            query_word, word = _word_around(query_span, query_words), _word_around(document_span, document_words)
+            alignment = _alignment(self._query, query_word, content, word, title_length, passage, float(row.max()))
+            if _is_word(alignment.query_word) and best.get(query_word, alignment).similarity <= alignment.similarity:
+                best[query_word] = alignment
+        return sorted(best.values(), key=lambda alignment: -alignment.similarity)[:_MAX_ALIGNMENTS]
+
+    def _word_spans(self, text: str) -> list[Span]:
+        (encoding,) = self._library.encoder.tokenizer.pieces([text])
+        return [(word.start, word.end) for word in weigh_words(text, encoding, {})]
+
+
+def _word_around(span: Span, words: Sequence[Span]) -> Span:
+    """The word that a token stands in; the token itself if it is none."""
+    place = bisect.bisect_right(words, (span[0], sys.maxsize)) - 1
+    return words[place] if place >= 0 and span[0] < words[place][1] else span
 
 
 def _alignment(
-    query: str,
-    query_span: tuple[int, int],
-    content: str,
-    span: tuple[int, int],
-    title_length: int,
-    passage: Passage,
-    similarity: float,
+    query: str, query_span: Span, content: str, span: Span, title_length: int, passage: Passage, similarity: float
 ) -> Alignment:
     in_title = span[0] < title_length
     shift = 0 if in_title else passage.start - title_length
     return Alignment(
-        query_token=query[slice(*query_span)],
+        query_word=query[slice(*query_span)],
         query_start=query_span[0],
         query_end=query_span[1],
-        document_token=content[slice(*span)],
+        document_word=content[slice(*span)],
         field="title" if in_title else "text",
         document_start=span[0] + shift,
         document_end=span[1] + shift,
-        similarity=float(similarity),
+        similarity=similarity,
     )
 
 

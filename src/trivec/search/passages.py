@@ -46,7 +46,7 @@ class PassageSplitter:
         document = _clean(document)
         title = self.encoded_title(document.title)
         room = self.window - (len(self.tokenizer.pieces([title])[0].ids) if title else 0)
-        chunks = chunk(document.text, self.tokenizer, ChunkOptions(room, self.overlap_tokens))
+        chunks = chunk(document.text, self.tokenizer, ChunkOptions(room, min(self.overlap_tokens, room // 2)))
         digest = content_hash(document)
         return [
             Passage(

@@ -41,7 +41,8 @@ def read(folder: Path) -> Checkpoint:
     manifest = plain.read_json(folder / MANIFEST)
     if int(manifest.get("format", 0)) > FORMAT_VERSION:
         raise CorruptModelError(
-            f"{folder / MANIFEST} has format {manifest['format']}, this trivec reads up to {FORMAT_VERSION}: upgrade trivec"
+            f"{folder / MANIFEST} has format {manifest['format']}, this trivec reads up to {FORMAT_VERSION}: "
+            "upgrade trivec"
         )
     base = sentence_transformers.read(folder)
     sparse, multi = bge_m3.read_heads(folder, base.hidden_size)

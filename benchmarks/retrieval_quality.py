@@ -1,0 +1,179 @@
+"""nDCG@10 and Recall@100 of an encoder on evaluation sets in BEIR layout: dense, BM25, multi-vector, hybrid.
+
+    python benchmarks/retrieval_quality.py --data EVAL_FOLDER --out benchmarks/results/retrieval_quality.json
+
+Documents are cut, encoded and mixed exactly as a library does it: passages of the model's window, candidates by
+dense and BM25, MaxSim over the best of their union, each document at its best passage. Signals are computed as
+whole matrices here, because there are many queries. ``--cache`` keeps encoded corpora, so that a run can be stopped
+and taken up again. The BM25 floors of the table come from ``--floors`` (a JSON file: set name to nDCG@10).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ir_measures
+import numpy as np
+from ir_measures import R, nDCG
+
+import trivec
+from trivec import Embeddings, Encoder
+from trivec.index import Bm25Index
+from trivec.index.queries import term_counts
+from trivec.scoring import dense_scores, maxsim
+from trivec.search.fusion import Fusion
+from trivec.search.options import SearchOptions
+from trivec.search.passages import PassageSplitter
+from trivec.types import FloatArray, Passage, Signal
+
+from common import EvaluationSet, environment, read_set, write_result
+
+SYSTEMS = ("dense", "bm25", "multi", "hybrid")
+MEASURES = (nDCG @ 10, R @ 100)
+
+
+@dataclass(frozen=True)
+class EncodedSet:
+    """Passages of a corpus, and the vectors of both sides."""
+
+    passages: list[Passage]
+    documents: Embeddings
+    queries: Embeddings
+
+
+def encode_set(encoder: Encoder, data: EvaluationSet, cache: Path | None) -> EncodedSet:
+    """Cut and encode a set, or take the vectors from the cache."""
+    splitter = PassageSplitter.for_encoder(encoder)
+    passages = [passage for document in data.documents for passage in splitter.split(document)]
+    documents = _cached(encoder, [splitter.content(passage) for passage in passages], "documents", cache)
+    return EncodedSet(passages, documents, _cached(encoder, list(data.queries.values()), "queries", cache))
+
+
+def _cached(encoder: Encoder, texts: Sequence[str], kind: str, cache: Path | None) -> Embeddings:
+    encode = encoder.encode_queries if kind == "queries" else encoder.encode_documents
+    if cache is None:
+        return encode(texts)
+    key = hashlib.sha256("\x00".join([encoder.fingerprint.digest, kind, *texts]).encode()).hexdigest()[:24]
+    path = cache / f"{key}.safetensors"
+    if not path.is_file():
+        encode(texts, progress=True).save(path)
+    return Embeddings.load(path)
+
+
+def signal_scores(encoded: EncodedSet) -> dict[Signal, FloatArray]:
+    """Every signal of every query and passage, (queries, passages) each; BM25 as a share of the query's most."""
+    index = Bm25Index()
+    names = [passage.id for passage in encoded.passages]
+    assert encoded.documents.terms is not None
+    index.add(names, encoded.documents.terms)
+    bm25 = np.zeros((len(encoded.queries), len(names)), np.float32)
+    for row, query in zip(bm25, encoded.queries, strict=True):
+        counts = term_counts(query)
+        most = sum(index.weights(counts).values())
+        row[:] = index.score_passages(counts, names) / (most or 1.0)
+    assert encoded.queries.multi is not None and encoded.documents.multi is not None
+    return {
+        "dense": dense_scores(encoded.queries, encoded.documents),
+        "bm25": bm25,
+        "multi": maxsim(encoded.queries.multi, encoded.documents.multi),
+    }
+
+
+def system_scores(system: str, row: dict[Signal, FloatArray], options: SearchOptions) -> FloatArray:
+    """One query's scores by one system; -inf for passages that are not listed."""
+    rule = options.rule()
+    if system in ("dense", "bm25"):
+        return row[system]  # type: ignore[index]
+    first_stage: dict[Signal, FloatArray] = {"dense": row["dense"], "bm25": row["bm25"]}
+    proposed = np.zeros(len(row["dense"]), bool)
+    for scores in first_stage.values():
+        proposed[np.argsort(-scores, kind="stable")[: options.candidates]] = True
+    total = np.where(proposed, _total(rule, first_stage), -np.inf)
+    kept = np.argsort(-total, kind="stable")[: options.rerank]
+    result = np.full(len(total), -np.inf, np.float32)
+    if system == "multi":
+        result[kept] = row["multi"][kept]
+    else:
+        result[kept] = _total(rule, {name: scores[kept] for name, scores in row.items()})
+    return result
+
+
+def _total(rule: Fusion, signals: dict[Signal, FloatArray]) -> FloatArray:
+    return np.sum(list(rule.contributions(signals).values()), axis=0)
+
+
+def evaluate(data: EvaluationSet, encoded: EncodedSet, options: SearchOptions) -> dict[str, dict[str, float]]:
+    """Measures by system."""
+    signals = signal_scores(encoded)
+    names = np.asarray([passage.document_id for passage in encoded.passages])
+    results = {}
+    for system in SYSTEMS:
+        run = {}
+        for number, query in enumerate(data.queries):
+            row = {name: scores[number] for name, scores in signals.items()}
+            run[query] = _best_documents(system_scores(system, row, options), names)
+        aggregated = ir_measures.calc_aggregate(MEASURES, data.qrels, run)
+        results[system] = {str(measure): round(value, 4) for measure, value in aggregated.items()}
+    return results
+
+
+def _best_documents(scores: FloatArray, names: np.ndarray, depth: int = 100) -> dict[str, float]:
+    ranked: dict[str, float] = {}
+    for place in np.argsort(-scores, kind="stable"):
+        if len(ranked) == depth or not np.isfinite(scores[place]):
+            break
+        ranked.setdefault(str(names[place]), float(scores[place]))
+    return ranked
+
+
+def main() -> None:
+    """Run all sets and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of sets in BEIR layout")
+    parser.add_argument("--model", default="m3-small")
+    parser.add_argument("--sets", nargs="*", help="names of the sets to run; default all")
+    parser.add_argument("--floors", type=Path, help="JSON: set name to the nDCG@10 that BM25 must reach")
+    parser.add_argument("--cache", type=Path, help="folder that keeps encoded corpora")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    encoder = trivec.load(arguments.model)
+    options = SearchOptions.from_settings(encoder.checkpoint.settings)
+    floors = json.loads(arguments.floors.read_text()) if arguments.floors else {}
+    folders = [path.parent for path in sorted(arguments.data.glob("*/qrels.tsv"))]
+    table = {}
+    for folder in folders:
+        if arguments.sets and folder.name not in arguments.sets:
+            continue
+        data = read_set(folder)
+        encoded = encode_set(encoder, data, arguments.cache)
+        scores = evaluate(data, encoded, options)
+        table[data.name] = {
+            "documents": len(data.documents),
+            "passages": len(encoded.passages),
+            "queries": len(data.queries),
+            "bm25_floor": floors.get(data.name),
+            **scores,
+        }
+        print(f"{data.name:20}", " ".join(f"{s} {scores[s]['nDCG@10']:.3f}" for s in SYSTEMS), flush=True)
+    means = {s: round(float(np.mean([row[s]["nDCG@10"] for row in table.values()])), 4) for s in SYSTEMS}
+    print(f"{'mean of ' + str(len(table)):20}", " ".join(f"{s} {means[s]:.3f}" for s in SYSTEMS))
+    settings = {"fusion": options.fusion, "weights": options.weights, "candidates": options.candidates,
+                "rerank": options.rerank}  # fmt: skip
+    result = {
+        "environment": environment("ir-measures", "scipy"),
+        "model": encoder.name,
+        "fingerprint": encoder.fingerprint.digest,
+        "search": settings,
+        "mean_nDCG@10": means,
+        "sets": table,
+    }
+    write_result(arguments.out, result)
+
+
+if __name__ == "__main__":
+    main()

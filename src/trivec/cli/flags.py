@@ -1,0 +1,125 @@
+"""Options that several verbs share, one dataclass a kind."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+if TYPE_CHECKING:
+    from trivec.search.readers import ReadOptions
+
+_READING = Group("Reading", sort_key=1)
+_OUTPUT = Group("Output", sort_key=2)
+_TAB = "\\t"
+
+
+def check_sources(type_: object, sources: list[str]) -> None:
+    """Refuse words that look like options; ``-`` alone is standard input.
+
+    Raises:
+        ValueError: naming the word.
+    """
+    for source in sources:
+        if source.startswith("-") and source != "-":
+            raise ValueError(f'unknown option {source}; a file of that name is "./{source}"')
+
+
+def check_query(type_: object, query: str) -> None:
+    """Refuse a query that looks like a misspelt option.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if re.fullmatch(r"--?[A-Za-z][\w-]*(=.*)?", query):
+        raise ValueError(f'unknown option {query}; to search for it, put a blank before it: " {query}"')
+
+
+SourceList = Annotated[list[str], Parameter(allow_leading_hyphen=True, validator=check_sources)]
+Query = Annotated[str, Parameter(allow_leading_hyphen=True, validator=check_query)]
+
+
+@Parameter(name="*", group=_READING)
+@dataclass(frozen=True)
+class ReadFlags:
+    """How documents are found in files."""
+
+    text_field: Annotated[tuple[str, ...], Parameter(name=["--text-field", "--text-fields"])] = ()
+    """Field with the text; give it again to join several. Without it: text,
+    contents, content, body or passage."""
+
+    title_field: str | None = None
+    """Field with the title. Without it: title."""
+
+    id_field: str | None = None
+    """Field with the id. Without it: id, _id, docid or doc_id, else FILE:LINE."""
+
+    encoding: str | None = None
+    """Encoding of the files. Without it: UTF-8."""
+
+    delimiter: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None
+    r"""Between the cells of .csv files, such as ';' or '\t'. Without it: a comma."""
+
+    suffix: tuple[str, ...] = ()
+    """Of a folder, read only files of this type, such as .md; give it again for more."""
+
+    skip_bad: bool = False
+    """Skip and count rows and files that cannot be read, instead of stopping."""
+
+    def options(self) -> ReadOptions:
+        """For the readers.
+
+        Raises:
+            InputError: two of them contradict each other.
+        """
+        from trivec.search.readers import ReadOptions
+
+        return ReadOptions(
+            id_field=self.id_field,
+            title_field=self.title_field,
+            text_fields=self.text_field,
+            encoding=self.encoding,
+            skip_bad=self.skip_bad,
+            delimiter="\t" if self.delimiter == _TAB else self.delimiter,
+            suffixes=self.suffix,
+        )
+
+
+@Parameter(name="*", group=_OUTPUT)
+@dataclass(frozen=True)
+class OutputFlags:
+    """Where the result goes, and in which form."""
+
+    json: bool = False
+    """Print the result as JSON, and nothing else on standard output."""
+
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None
+    """Write the result as JSON to this file instead."""
+
+    quiet: bool = False
+    """Print no progress, notes or summary; errors only."""
+
+    @property
+    def as_json(self) -> bool:
+        """Whether the result is JSON."""
+        return self.json or self.output is not None
+
+    @property
+    def progress(self) -> bool:
+        """Whether to draw bars."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def note(self, message: str) -> None:
+        """Tell something on standard error, unless the user wants it quiet."""
+        from trivec.cli.failures import say
+
+        if not self.quiet:
+            say(message)
+
+
+DEFAULT_READ = ReadFlags()
+DEFAULT_OUTPUT = OutputFlags()

@@ -1,0 +1,57 @@
+"""``trivec index``: sources to a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trivec.cli.flags import DEFAULT_OUTPUT, DEFAULT_READ, OutputFlags, ReadFlags, SourceList
+
+
+def index(
+    sources: SourceList,
+    /,
+    *,
+    out: Path,
+    model: str | None = None,
+    reading: ReadFlags = DEFAULT_READ,
+    output: OutputFlags = DEFAULT_OUTPUT,
+) -> int:
+    """Make a library from files, folders or standard input.
+
+    For example:
+      trivec index docs/ --out library
+      trivec index products.csv --text-field name --text-field about --out shop
+      zcat dump.jsonl.gz | trivec index - --out library
+      trivec index library --out new-library --model BAAI/bge-m3
+
+    Reads .txt .md .html .pdf .jsonl .json .csv .tsv .parquet (text also as
+    .gz) and BEIR folders. Long documents are cut into passages. A source
+    that is a library gives its documents, embedded again with the model.
+
+    If the library is there already, documents are added to it: those with
+    an id it knows are replaced, and unchanged ones cost nothing. Stopped by
+    Ctrl-C, the same command goes on where it was.
+
+    Args:
+        sources: Files, folders, libraries, or - for standard input: one JSON
+            object a line, or one text a line.
+        out: Folder of the library.
+        model: A name that trivec models lists, or a folder. Without it:
+            m3-small, or the model of the library that is there.
+    """
+    from trivec.cli.filling import fill, tell
+    from trivec.cli.sources import Sources
+    from trivec.encode.loading import resolve
+    from trivec.errors import InputError
+    from trivec.search.collection import open_collection
+
+    documents = Sources(sources, reading.options(), out)
+    if model is not None:
+        resolve(model)
+    if not documents.look_ahead():
+        reasons = "; ".join(line.strip() for line in documents.warnings)
+        raise InputError(f"{', '.join(sources)}: no documents{f' ({reasons})' if reasons else ''}: name other sources")
+    with open_collection(out, model) as library:
+        filling = fill(library, documents, output)
+    tell(filling, output)
+    return 0

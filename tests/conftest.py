@@ -1,0 +1,81 @@
+"""Fixtures for all tests: tiny checkpoints that are built once, and a comparison of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import trivec
+from trivec.cache import model_folder
+
+import tiny_models
+
+PROMPTS = {"query": "query: ", "document": "passage: "}
+
+BUILDERS: dict[str, Callable[[Path], Path]] = {
+    "m3": lambda folder: tiny_models.write_tiny_m3(folder, multi_width=24),
+    "bert": lambda folder: tiny_models.write_tiny_bert(folder),
+    "roberta": lambda folder: tiny_models.write_tiny_roberta(folder),
+    "st-mean": lambda folder: tiny_models.write_tiny_bert(
+        folder, "sentence-transformers", pooling="mean", dense_module=True, normalize=False, prompts=PROMPTS
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folders of tiny checkpoints by name. They belong to all tests: copy one before changing it."""
+    workplace = tmp_path_factory.mktemp("tiny")
+
+    @cache
+    def build(name: str) -> Path:
+        return BUILDERS[name](workplace / name)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def load_tiny(tiny: Callable[[str], Path]) -> Callable[..., trivec.Encoder]:
+    """Encoders of tiny checkpoints by name and runtime."""
+
+    @cache
+    def load(name: str, runtime: str = "onnx", training_free_width: int | None = None) -> trivec.Encoder:
+        return trivec.load(tiny(name), runtime=runtime, training_free_width=training_free_width)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def same_vectors() -> Callable[..., None]:
+    """Asserts that two `Embeddings` hold the same heads with the same numbers, up to ``atol``."""
+    return _assert_same_vectors
+
+
+def _assert_same_vectors(first: trivec.Embeddings, second: trivec.Embeddings, atol: float = 1e-5) -> None:
+    assert first.heads == second.heads
+    assert len(first) == len(second)
+    if first.multi is not None:
+        assert first.multi.lengths.tolist() == second.multi.lengths.tolist()
+    for head in first.heads:
+        np.testing.assert_allclose(_dense_array(first, head), _dense_array(second, head), rtol=0, atol=atol)
+
+
+def _dense_array(vectors: trivec.Embeddings, head: str) -> np.ndarray:
+    part: Any = getattr(vectors, head)
+    if head == "multi":
+        return part.values
+    return part if head == "dense" else part.toarray()
+
+
+@pytest.fixture(scope="session")
+def m3_small() -> trivec.Encoder:
+    """The real default model, for tests marked ``model``."""
+    folder = model_folder("m3-small")
+    if not folder.is_dir():
+        pytest.skip(f"m3-small is not in the cache ({folder}): trivec models fetch m3-small")
+    return trivec.load("m3-small")
