@@ -53,7 +53,7 @@ def test_folder_is_read_in_order_without_hidden_and_unknown_files(tmp_path: Path
 def test_folder_can_be_limited_to_suffixes(tmp_path: Path) -> None:
     for name in ("a.txt", "b.md", "c.md.gz"):
         content = b"text"
-        write(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
+        write(tmp_path / name, gzip.compress(content, mtime=0) if name.endswith("gz") else content)
     assert [document.id for document in read(tmp_path, suffixes=("md",))] == ["b.md", "c.md.gz"]
     with pytest.raises(InputError, match=r"unknown suffix 'doc'.*\.txt"):
         read(tmp_path, suffixes=("doc",))
@@ -125,9 +125,9 @@ def test_other_encodings_on_request(tmp_path: Path, encoding: str, text: str) ->
 
 
 def test_compressed_files(tmp_path: Path) -> None:
-    write(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one"}\n'))
-    write(tmp_path / "b.csv.gz", gzip.compress(b"text\ntwo\n"))
-    write(tmp_path / "c.txt.gz", gzip.compress(b"three"))
+    write(tmp_path / "a.jsonl.gz", gzip.compress(b'{"text": "one"}\n', mtime=0))
+    write(tmp_path / "b.csv.gz", gzip.compress(b"text\ntwo\n", mtime=0))
+    write(tmp_path / "c.txt.gz", gzip.compress(b"three", mtime=0))
     assert [(d.id, d.text) for d in read(tmp_path)] == [
         ("a.jsonl.gz:1", "one"), ("b.csv.gz:2", "two"), ("c.txt.gz", "three"),
     ]  # fmt: skip
@@ -254,7 +254,7 @@ def test_html_without_title_takes_the_first_heading(tmp_path: Path) -> None:
 
 def test_beir_folder_reads_only_the_corpus(tmp_path: Path) -> None:
     row = json.dumps({"_id": "d1", "title": "T", "text": "t", "metadata": {}})
-    write(tmp_path / "corpus.jsonl.gz", gzip.compress(row.encode()))
+    write(tmp_path / "corpus.jsonl.gz", gzip.compress(row.encode(), mtime=0))
     write_rows(tmp_path / "queries.jsonl", {"_id": "q1", "text": "query"})
     write(tmp_path / "qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n")
     assert read(tmp_path) == [Document("d1", "t", "T")]

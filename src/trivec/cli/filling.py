@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from trivec.cli.flags import OutputFlags
@@ -10,6 +11,7 @@ from trivec.cli.output import emit_summary, print_facts
 from trivec.cli.sources import Sources
 from trivec.errors import TrivecError
 from trivec.search.collection import Collection
+from trivec.types import Document
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,17 @@ def fill(library: Collection, sources: Sources, flags: OutputFlags) -> Filling:
     """
     started = time.monotonic()
     try:
-        report = library.add(sources, flags.progress)
+        readable = _UntilFailure(sources)
+        report = library.add(readable, flags.progress)
+        if readable.failure is not None:
+            raise readable.failure
         if report.added or report.updated:
             library.optimize()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped: {_holds(library)}; run the same command again to go on") from None
     except TrivecError:
-        flags.note(f"{_holds(library)}; they stay")
+        if len(library):
+            flags.note(f"{_holds(library)}; they stay")
         raise
     return Filling(
         library=str(library.folder),
@@ -55,6 +61,20 @@ def fill(library: Collection, sources: Sources, flags: OutputFlags) -> Filling:
         warnings=sources.warnings,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+class _UntilFailure:
+    """Documents up to an error, which then stands in ``failure``: what came before it is stored, not lost on the way."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self.failure: TrivecError | None = None
+        self._documents = documents
+
+    def __iter__(self) -> Iterator[Document]:
+        try:
+            yield from self._documents
+        except TrivecError as error:
+            self.failure = error
 
 
 def tell(filling: Filling, flags: OutputFlags) -> None:

@@ -12,6 +12,7 @@ from trivec.search.hits import Hit
 _BAR_WIDTH = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WORDS, _ALIGNMENTS = 8, 6
+_INDENT = 3
 
 
 def print_hits(hits: Sequence[Hit], explain: bool) -> None:
@@ -21,11 +22,11 @@ def print_hits(hits: Sequence[Hit], explain: bool) -> None:
         print_line(_heading(hit))
         found = snippet(hit, explanation)
         if found.text.strip():
-            print_line([("   ", ""), *_marked(found)])
-        print_line([("   ", ""), (_signals(hit), "dim")])
+            print_line(_marked(found), _INDENT)
+        print_line([(_signals(hit), "dim")], _INDENT)
         if explain:
             for line in _why(explanation):
-                print_line([("   ", ""), *line])
+                print_line(line, _INDENT)
         print_line()
 
 
@@ -86,7 +87,7 @@ def _why(explanation: Explanation) -> Iterator[list[Span]]:
         yield [("words  ", "dim"), (", ".join(f"{one_line(w.word)} {w.weight:.3f} ({w.signal})" for w in shown), "")]
     if explanation.alignments:
         pairs = explanation.alignments[:_ALIGNMENTS]
-        text = ", ".join(f"{one_line(p.query_token)} → {one_line(p.document_token)} {p.similarity:.2f}" for p in pairs)
+        text = ", ".join(f"{one_line(p.query_word)} → {one_line(p.document_word)} {p.similarity:.2f}" for p in pairs)
         yield [("tokens ", "dim"), (text, "")]
 
 

@@ -89,16 +89,17 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
         print_line([(f"{name:{width}}", "dim"), ("  ", ""), (value, "")])
 
 
-def print_line(spans: Iterable[Span] = ()) -> None:
+def print_line(spans: Iterable[Span] = (), indent: int = 0) -> None:
     """A line of styled pieces; on a terminal it wraps between words."""
     pieces = list(spans)
     if not sys.stdout.isatty():
-        print("".join(text for text, _ in pieces).rstrip())
+        print((" " * indent + "".join(text for text, _ in pieces)).rstrip())
         return
     from rich.console import Console
+    from rich.padding import Padding
     from rich.text import Text
 
-    Console().print(Text.assemble(*pieces), highlight=False)
+    Console().print(Padding(Text.assemble(*pieces), (0, 0, 0, indent), expand=False), highlight=False)
 
 
 def one_line(text: str) -> str:

@@ -41,11 +41,16 @@ def snippet(hit: Hit, explanation: Explanation, length: int = LENGTH) -> Snippet
 
 
 def find_marks(hit: Hit, explanation: Explanation) -> list[Mark]:
-    """Matched words wherever they stand, and the tokens of the text that are aligned with the query."""
-    total = sum(word.weight for word in explanation.words) or 1.0
+    """The query's words wherever they stand, and the words of the text that are aligned with the query.
+
+    Without alignments, every matched word counts, also one that shares only a piece with a word of the query.
+    """
+    asked = explanation.query.casefold()
+    matched = [word for word in explanation.words if not explanation.alignments or word.word.casefold() in asked]
+    total = sum(word.weight for word in matched) or 1.0
     words = [
         Mark(*found.span(), word.weight / total)
-        for word in explanation.words
+        for word in matched
         for found in re.finditer(_whole(word.word), hit.text, re.IGNORECASE)
     ]
     offset, count = hit.passage.start, len(explanation.alignments)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from trivec.errors import InputError
 from trivec.types import SIGNALS, Signal
 
@@ -25,7 +23,7 @@ def read_weights(text: str) -> dict[Signal, float]:
         if name in weights:
             raise InputError(f"--weights {text!r} names {name} twice: name it once")
         try:
-            weights[cast("Signal", name)] = float(number)
+            weights[name] = float(number)
         except ValueError:
             raise InputError(f"the weight of {name} in --weights is {number!r}: give a number such as 0.5") from None
     return weights

@@ -124,7 +124,8 @@ def _wide_lines(stream: ByteStream, file: SourceFile, encoding: str) -> Iterator
                 return
             yield number, line
     finally:
-        text.detach()  # the stream is closed by whoever opened it
+        if not stream.closed:  # a generator left early may end after its stream
+            text.detach()  # the stream is closed by whoever opened it
 
 
 def marked_encoding(head: bytes) -> str | None:
