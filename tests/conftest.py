@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import trivec
 from trivec.cache import model_folder
 
 import tiny_models
+
+settings.register_profile("trivec", deadline=None)  # no test asserts a time
+settings.load_profile("trivec")
 
 PROMPTS = {"query": "query: ", "document": "passage: "}
 

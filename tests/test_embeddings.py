@@ -229,7 +229,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Pa
     return damage
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, 5000), st.integers(0, 255))
 @example(40, ord("}"))
 def test_a_damaged_byte_is_refused_by_name_or_does_no_harm(

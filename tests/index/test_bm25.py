@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store_cases import dict_of, naive_bm25
 from trivec.errors import CorruptModelError, InputError
 from trivec.index import Bm25Index, Bm25Options
+
+from store_cases import dict_of, naive_bm25
 
 TERMS = 8
 names = st.sampled_from([f"p{i}" for i in range(12)])

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store_cases import filters
 from trivec.errors import FilterError
 from trivec.index.conditions import And, Comparison, Exists, Filter, Membership, Not, Or
 from trivec.index.filters import parse_filter
 from trivec.types import MetadataValue, Passage
+
+from store_cases import filters
 
 LANG, YEAR = Comparison("lang", "=", "de"), Comparison("year", ">=", 2000)
 

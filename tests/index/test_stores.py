@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError, LibraryMismatchError, MissingHeadError
-from trivec.index import EmbeddedOptions, EmbeddedStore, MemoryStore, Store, VectorSchema
+from trivec.index import EmbeddedOptions, EmbeddedStore, MemoryStore, Store, VectorSchema, parse_filter
 from trivec.index.filters import Filter
 from trivec.types import Passage
 
@@ -42,7 +42,7 @@ each_store = pytest.mark.parametrize("make", [in_memory, embedded, embedded_with
 
 
 @each_store
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories, batches, st.lists(st.one_of(st.none(), filters), min_size=1, max_size=6), seeds, st.integers(1, 12))
 def test_any_history_of_writes_leaves_what_brute_force_expects(
     make: Callable[[Path], Store],
@@ -108,8 +108,6 @@ def test_large_collections_are_read_in_several_steps(make: Callable[[Path], Stor
     check_store(store, model, query, None, 5)
     check_vectors(store, model)
     for where in ({"third": 1}, {"even": True, "third": [0, 2]}):
-        from trivec.index import parse_filter
-
         check_store(store, model, query, parse_filter(where), 2000)
     store.close()
 

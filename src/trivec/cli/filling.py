@@ -64,7 +64,7 @@ def fill(library: Collection, sources: Sources, flags: OutputFlags) -> Filling:
 
 
 class _UntilFailure:
-    """Documents up to an error, which then stands in ``failure``: what came before it is stored, not lost on the way."""
+    """Documents up to an error, which then stands in ``failure``: so what came before it is stored."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self.failure: TrivecError | None = None

@@ -116,14 +116,14 @@ def search(
         raise InputError("the query is blank: give a question or keywords")
     with open_collection(library, create=False) as collection:
         options = ranking.changed(collection.search_options)
-        if ranking.save:
-            collection.configure(options)
-            output.note(f"{library} now searches by {_described(options)}")
         if query == "-":
             _search_lines(collection, k, where, options, explain, output)
         else:
             (hits,) = collection.search_batch([query], k, where=where, options=options)
             _print_one(query, hits, explain, output)
+        if ranking.save:
+            collection.configure(options)
+            output.note(f"{library} now searches by {_described(options)}")
     return 0
 
 

