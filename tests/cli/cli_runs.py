@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Outcome:
         return json.loads(self.out)
 
 
+TRIVEC = (sys.executable, "-m", "trivec.cli")
+
 Run = Callable[..., Outcome]
 
 
@@ -42,7 +45,7 @@ def write_jsonl(path: Path, rows: Sequence[object]) -> Path:
 
 def start(*words: object, **options: Any) -> subprocess.Popen[str]:
     """The command in a process of its own."""
-    command = ["trivec", *map(str, words)]
+    command = [*TRIVEC, *map(str, words)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}, **options
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from cli_runs import ROWS, Run, finish, start, write_jsonl
+from cli_runs import ROWS, TRIVEC, Run, finish, start, write_jsonl
 
 import trivec
 from trivec.cli.failures import describe, guarded
@@ -89,16 +90,11 @@ def test_ctrl_c_keeps_what_was_added(model: Path, workplace: Path) -> None:
 
 def _feed(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
-    try:
+    with contextlib.suppress(BrokenPipeError):
         for number in range(10_000_000):
             process.stdin.write(json.dumps({"id": f"{number:07}", "text": f"text {number}"}) + "\n")
-    except BrokenPipeError:
-        pass
-    finally:
-        try:
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 def _wait_until_stored(library: Path, process: subprocess.Popen[str]) -> None:
@@ -116,7 +112,7 @@ def test_a_closed_pipe_is_silent(library: Path) -> None:
     os.close(read)
     with os.fdopen(write, "w") as closed:
         process = subprocess.Popen(
-            ["trivec", "search", str(library), "capital", "--json"], stdout=closed, stderr=subprocess.PIPE, text=True
+            [*TRIVEC, "search", str(library), "capital", "--json"], stdout=closed, stderr=subprocess.PIPE, text=True
         )
         outcome = finish(process)
     assert outcome.code == 141
@@ -139,12 +135,12 @@ def test_a_terminal_without_unicode(library: Path, workplace: Path) -> None:
     write_jsonl(workplace / "docs.jsonl", ROWS)
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     result = subprocess.run(
-        ["trivec", "search", str(library), "首都", "-k", "1", "--json"],
+        [*TRIVEC, "search", str(library), "首都", "-k", "1", "--json"],
         env=environment,
         capture_output=True,
         check=True,
     )
     assert json.loads(result.stdout)["query"] == "首都"
     subprocess.run(
-        ["trivec", "search", str(library), "首都", "--explain"], env=environment, check=True, capture_output=True
+        [*TRIVEC, "search", str(library), "首都", "--explain"], env=environment, check=True, capture_output=True
     )

@@ -23,6 +23,11 @@ def ids(library: Path) -> list[str]:
         return [document.id for document in collection.documents()]
 
 
+def typed(text: str) -> io.TextIOWrapper:
+    """Standard input with this text."""
+    return io.TextIOWrapper(io.BufferedReader(io.BytesIO(text.encode())))  # type: ignore[arg-type]
+
+
 def test_index_makes_a_library(run: Run, source: Path, model: Path) -> None:
     outcome = run("index", source, "--out", "library", "--model", model)
     assert outcome.code == 0, outcome.err
@@ -67,9 +72,9 @@ def test_a_tab_can_be_typed_as_a_delimiter(run: Run, workplace: Path, model: Pat
 
 def test_standard_input(run: Run, workplace: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = '{"id": "a", "text": "one"}\n{"id": "b", "text": "two"}\n'
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    monkeypatch.setattr(sys, "stdin", typed(lines))
     assert run("index", "-", "--out", "library", "--model", model).code == 0
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"three\n")))
+    monkeypatch.setattr(sys, "stdin", typed("three\n"))
     assert run("add", "library", "-", "--json").json["added"] == 1
     assert ids(Path("library")) == ["a", "b", "stdin:1"]
 

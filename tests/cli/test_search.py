@@ -54,7 +54,7 @@ def test_lines_for_people(run: Run, library: Path) -> None:
 
 
 def test_an_explanation_for_people(run: Run, library: Path) -> None:
-    out = run("search", library, "capital of France", "-k", 1, "--explain").out
+    out = run("search", library, "capital of France", "-k", 1, "--explain", "--where", "year = 2001").out
     assert "█" in out
     assert "words  " in out
     assert "capital" in out

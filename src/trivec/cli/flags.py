@@ -97,7 +97,7 @@ class OutputFlags:
     json: bool = False
     """Print the result as JSON, and nothing else on standard output."""
 
-    output: Annotated[Path | None, Parameter(name=["-o", "--output"])] = None
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], allow_leading_hyphen=True)] = None
     """Write the result as JSON to this file instead."""
 
     quiet: bool = False

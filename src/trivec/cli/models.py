@@ -9,7 +9,7 @@ from cyclopts import App
 
 from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
 
-app = App(name="models", help="List, fetch and find models.")
+app = App(name="models")
 
 
 @app.default

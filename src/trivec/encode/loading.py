@@ -14,7 +14,6 @@ from trivec.embeddings import Fingerprint
 from trivec.encode import catalogue, m3_small
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.encode.encoder import Encoder
-from trivec.encode.onnx_graph import unsupported_reason
 from trivec.encode.runtime import Runtime
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.encode.training_free import training_free_head
@@ -174,16 +173,25 @@ def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str 
     if runtime not in ("auto", "onnx", "torch"):
         raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
     on_cpu = device in (None, "cpu") and dtype in (None, "float32")
-    if runtime == "onnx" or (runtime == "auto" and on_cpu and unsupported_reason(checkpoint) is None):
+    if runtime == "onnx" or (runtime == "auto" and on_cpu and _reason_against_onnx(checkpoint) is None):
         if not on_cpu:
             raise InputError(f"the onnx runtime is for float32 on cpu, not for {device} {dtype}: use runtime='torch'")
         from trivec.encode.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(checkpoint, threads)
-    require("torch", "torch", f"running {checkpoint.name} ({unsupported_reason(checkpoint) or 'as asked'})")
+    require("torch", "torch", f"running {checkpoint.name} ({_reason_against_onnx(checkpoint) or 'as asked'})")
     from trivec.encode.torch_runtime import TorchRuntime
 
     return TorchRuntime(checkpoint, device, dtype)
+
+
+def _reason_against_onnx(checkpoint: Checkpoint) -> str | None:
+    """Why the ONNX runtime cannot run a model, or None. A folder with a graph is not looked into."""
+    if checkpoint.layout == "trivec":
+        return None
+    from trivec.encode.onnx_graph import unsupported_reason
+
+    return unsupported_reason(checkpoint)
 
 
 def fingerprint(checkpoint: Checkpoint) -> Fingerprint:

