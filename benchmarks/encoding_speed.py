@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import environment, read_set, write_result
 
 import trivec
 from trivec.search.readers import read_documents
+
+from common import environment, read_set, write_result
 
 HERE = Path(__file__).parent
 OURS = ("trivec-onnx", "trivec-onnx-all-heads", "trivec-torch", "sentence-transformers")

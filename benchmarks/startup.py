@@ -1,9 +1,9 @@
-"""Start-up, side by side: ``trivec --help`` against ``import torch``, a cold search against ``import
-sentence_transformers``.
+"""Start-up times, side by side.
 
     python benchmarks/startup.py --out benchmarks/results/startup.json
 
-The commands take turns, round after round; the best round of each counts.
+``trivec --help`` stands beside ``import torch``, a cold ``trivec search`` on the sample library beside
+``import sentence_transformers``. The commands take turns, round after round; the best round of each counts.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import environment, write_result
-
 import trivec
 from trivec.search.readers import read_documents
+
+from common import environment, write_result
 
 ARTICLES = Path(__file__).parent.parent / "examples" / "library" / "articles"
 COMMAND = str(Path(sys.executable).with_name("trivec"))

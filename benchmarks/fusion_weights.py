@@ -1,0 +1,110 @@
+"""Which hybrid weights suit a model: a grid over training pairs, never over evaluation sets.
+
+    python benchmarks/fusion_weights.py --data TRAIN_FOLDER --out benchmarks/results/fusion_weights.json
+
+From each file of pairs (``query``, ``pos``) up to 500 passages and 250 queries are drawn; a query's own passage is
+the right answer. The table gives the mean nDCG@10 over files for each rule and weighting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+
+import trivec
+from retrieval_quality import encode_set, signal_scores
+from trivec.search.fusion import Fusion, MinMax, ReciprocalRank, WeightedSum, ZScore
+from trivec.types import Document, FloatArray, Signal
+
+from common import EvaluationSet, environment, write_result
+
+FILES = ("qa.en.nq_qed", "qa.en.medquad", "qa.ja.jsquad", "qa.th.iapp", "qa.fa.pquad", "qa.zh.cmrc2018", "qa.he.heq",
+         "qa.tr.thquad", "faq.fr.cnil", "code.tldr_shell", "title.zh.csl", "bitext.ntrex", "long.man")  # fmt: skip
+PASSAGES, QUERIES, CHARACTERS = 500, 250, 6000
+
+
+def read_pairs(path: Path) -> EvaluationSet:
+    """A small set out of a file of pairs; bitext into English only; long documents cut to their beginning."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    rows = [row for row in rows if row["task"] != "bitext" or row["lang"].endswith("-eng")]
+    random.Random(0).shuffle(rows)
+    texts: dict[str, str] = {}
+    queries: dict[str, str] = {}
+    qrels: dict[str, dict[str, int]] = {}
+    for number, row in enumerate(rows):
+        text = row["pos"][0][:CHARACTERS]
+        if text not in texts and len(texts) == PASSAGES:
+            continue
+        name = texts.setdefault(text, f"p{len(texts)}")
+        if len(queries) < QUERIES:
+            queries[f"q{number}"] = row["query"]
+            qrels[f"q{number}"] = {name: 1}
+    return EvaluationSet(path.name, [Document(name, text) for text, name in texts.items()], queries, qrels)
+
+
+def rules() -> dict[str, Fusion]:
+    """The grid."""
+    grid: dict[str, Fusion] = {}
+    for bm25 in (0.05, 0.1, 0.15, 0.2, 0.3, 0.5):
+        for dense, multi in ((1.0, 1.0), (1.0, 0.5), (0.5, 1.0), (1.0, 0.0), (0.0, 1.0)):
+            weights: dict[Signal, float] = {"dense": dense, "bm25": bm25, "multi": multi}
+            grid[f"weighted-sum dense={dense} bm25={bm25} multi={multi}"] = WeightedSum(weights)
+    for bm25 in (0.25, 0.5, 1.0):
+        weights = {"dense": 1.0, "bm25": bm25, "multi": 1.0}
+        grid[f"z-score bm25={bm25}"] = ZScore(weights)
+        grid[f"min-max bm25={bm25}"] = MinMax(weights)
+        grid[f"rrf bm25={bm25}"] = ReciprocalRank(weights)
+    return grid
+
+
+def ndcg_at_10(scores: FloatArray, right: int) -> float:
+    """With one relevant passage: 1 / log2(rank + 1) if it is among the first ten."""
+    rank = 1 + int((scores > scores[right]).sum())
+    return float(1 / np.log2(rank + 1)) if rank <= 10 else 0.0
+
+
+def main() -> None:
+    """Score the grid and write it, best first."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of training pairs")
+    parser.add_argument("--model", default="m3-small")
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    encoder = trivec.load(arguments.model)
+    table: dict[str, list[float]] = {name: [] for name in rules()}
+    for name in FILES:
+        data = read_pairs(arguments.data / f"{name}.jsonl.gz")
+        encoded = encode_set(encoder, data, arguments.cache)
+        signals = signal_scores(encoded)
+        places = {passage.document_id: row for row, passage in reversed(list(enumerate(encoded.passages)))}
+        rights = [places[next(iter(data.qrels[query]))] for query in data.queries]
+        for label, rule in rules().items():
+            values = []
+            for number, right in enumerate(rights):
+                row = {signal: scores[number] for signal, scores in signals.items()}
+                values.append(ndcg_at_10(np.sum(list(rule.contributions(row).values()), axis=0), right))
+            table[label].append(round(float(np.mean(values)), 4))
+        print(name, flush=True)
+    means = {label: round(float(np.mean(values)), 4) for label, values in table.items()}
+    ranked = dict(sorted(means.items(), key=lambda item: -item[1]))
+    for label, value in list(ranked.items())[:8]:
+        print(f"{value:.4f}  {label}")
+    result = {
+        "environment": environment(),
+        "model": encoder.name,
+        "files": FILES,
+        "mean_nDCG@10": ranked,
+        "nDCG@10_by_file": {label: table[label] for label in ranked},
+    }
+    write_result(arguments.out, result)
+
+
+if __name__ == "__main__":
+    main()
