@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads would only wait for each other
+
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -49,7 +53,8 @@ def load_tiny(tiny: Callable[[str], Path]) -> Callable[..., trivec.Encoder]:
 
     @cache
     def load(name: str, runtime: str = "onnx", training_free_width: int | None = None) -> trivec.Encoder:
-        return trivec.load(tiny(name), runtime=runtime, training_free_width=training_free_width)
+        threads = 1 if runtime == "onnx" else None
+        return trivec.load(tiny(name), runtime, threads=threads, training_free_width=training_free_width)
 
     return load
 

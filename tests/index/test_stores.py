@@ -18,12 +18,13 @@ from trivec.index import EmbeddedOptions, EmbeddedStore, MemoryStore, Store, Vec
 from trivec.index.filters import Filter
 from trivec.types import Passage
 
-from store_cases import DENSE, Model, check_store, embeddings, filters, passages
+from store_cases import DENSE, MEMORY_FOLDER, Model, check_store, embeddings, filters, passages
 
 seeds = st.integers(0, 2**32)
 batches = st.tuples(st.lists(passages, min_size=1, max_size=12), seeds)
 deletions = st.lists(passages.map(lambda passage: passage.id), max_size=6)
-histories = st.lists(st.one_of(batches, deletions), max_size=5)
+histories = st.lists(st.one_of(batches, deletions, st.none()), max_size=5)
+"""Batches to write, ids to delete, and None where the store is to tidy up."""
 
 
 def in_memory(folder: Path) -> Store:
@@ -42,20 +43,22 @@ each_store = pytest.mark.parametrize("make", [in_memory, embedded, embedded_with
 
 
 @each_store
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories, batches, st.lists(st.one_of(st.none(), filters), min_size=1, max_size=6), seeds, st.integers(1, 12))
 def test_any_history_of_writes_leaves_what_brute_force_expects(
     make: Callable[[Path], Store],
-    history: list[tuple[list[Passage], int] | list[str]],
+    history: list[tuple[list[Passage], int] | list[str] | None],
     last: tuple[list[Passage], int],
     wheres: list[Filter | None],
     seed: int,
     k: int,
 ) -> None:
     model = Model({}, {})
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(make(Path(folder))) as store:
+    with tempfile.TemporaryDirectory(dir=MEMORY_FOLDER) as folder, contextlib.closing(make(Path(folder))) as store:
         for event in [*history, last]:
-            if isinstance(event, list):
+            if event is None:
+                store.optimize()
+            elif isinstance(event, list):
                 store.delete(event)
                 model.delete(event)
             else:

@@ -19,7 +19,8 @@ def run(words: list[str]) -> int:
     Raises:
         InputError: the words are no command.
     """
-    logging.basicConfig(format="trivec: %(message)s", level=logging.WARNING)
+    level = logging.ERROR if "--quiet" in words else logging.WARNING
+    logging.basicConfig(format="trivec: %(message)s", level=level)
     try:
         code = make_app()(words)
     except CycloptsError as error:

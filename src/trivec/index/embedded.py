@@ -89,12 +89,13 @@ class EmbeddedStore:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if any(path.name != "lock" for path in folder.iterdir()):
-            raise LibraryError(f"{folder} is not empty: name a new folder, or open the store that is there")
-        store = cls(folder, FolderLock(folder), None, options or EmbeddedOptions(), bm25 or Bm25Options())
-        store._write_settings()
-        if schema is not None:
-            store._settle(schema)
+        _check_empty(folder)
+        with _locked(folder) as lock:
+            _check_empty(folder)
+            store = cls(folder, lock, None, options or EmbeddedOptions(), bm25 or Bm25Options())
+            store._write_settings()
+            if schema is not None:
+                store._settle(schema, Embeddings())
         return store
 
     @classmethod
@@ -108,13 +109,9 @@ class EmbeddedStore:
         """
         folder = Path(folder)
         settings = _read_settings(folder)
-        lock = FolderLock(folder)
-        try:
+        with _locked(folder) as lock:
             store = cls(folder, lock, *settings)
             store._load()
-        except BaseException:
-            lock.release()
-            raise
         return store
 
     @property
@@ -135,7 +132,7 @@ class EmbeddedStore:
             passages, vectors = [passages[row] for row in last.values()], vectors[list(last.values())]
         with self._writing:
             if self._schema is None:
-                self._settle(VectorSchema.of(vectors))
+                self._settle(VectorSchema.of(vectors), vectors)
             self._known_schema.check_documents(vectors)
             for rows in write_chunks(vectors):
                 self._upsert_step(passages[rows], vectors[rows])
@@ -247,9 +244,9 @@ class EmbeddedStore:
         assert self._schema is not None
         return self._schema
 
-    def _settle(self, schema: VectorSchema) -> None:
+    def _settle(self, schema: VectorSchema, sample: Embeddings) -> None:
         """Fix heads and widths. The shard is made first: without a schema in the settings it does not count."""
-        self._shard_or_none = Shard.create(self.folder / "shard", schema, self.options)
+        self._shard_or_none = Shard.create(self.folder / "shard", schema, self.options, sample)
         self._schema = schema
         self._write_settings()
 
@@ -285,27 +282,29 @@ class EmbeddedStore:
             self._shard.index(path, kind)
 
     def _search_bm25(self, query: Embeddings, k: int, where: edge.Filter | None) -> Ranking:
+        """Rank all and look which of the best pass the filter, or, if few pass it, rank just those."""
         counts = term_counts(query)
-        if where is not None and self._shard.count(where) <= 4 * k:
-            ids = self._shard.names(where)
-            with self._writing:
-                return rank_positive(ids, self._bm25.score_passages(counts, ids), k)
         with self._writing:
-            scores, all_ids = self._bm25.score(counts), self._bm25.ids
+            scores, ids = self._bm25.score(counts), self._bm25.ids
         if where is None:
-            return rank_positive(all_ids, scores, k)
-        return self._filter_down(all_ids, scores, k, where)
+            return rank_positive(ids, scores, k)
+        allowed = self._shard.count(where)
+        depth = 2 * k * len(ids) // max(1, allowed)
+        if allowed > depth:
+            return self._filter_down(ids, scores, k, where, depth)
+        names = self._shard.names(where)
+        with self._writing:
+            return rank_positive(names, self._bm25.score_passages(counts, names), k)
 
-    def _filter_down(self, ids: Sequence[str], scores: FloatArray, k: int, where: edge.Filter) -> Ranking:
-        """Rank, then keep what passes the filter, looking further and further down until there are k."""
-        depth = 4 * k
+    def _filter_down(self, ids: Sequence[str], scores: FloatArray, k: int, where: edge.Filter, depth: int) -> Ranking:
+        """Take the best ``depth`` that pass a filter, and go further down until there are k."""
         while True:
             ranking = rank_positive(ids, scores, depth)
             passing = self._shard.passing(ranking.ids, where)
             kept = [place for place, name in enumerate(ranking.ids) if name in passing][:k]
             if len(kept) == k or len(ranking) < depth:
                 return Ranking([ranking.ids[place] for place in kept], ranking.scores[kept])
-            depth *= 8
+            depth *= 4
 
     @property
     def _bm25_path(self) -> Path:
@@ -352,6 +351,22 @@ class EmbeddedStore:
         for names, vectors in self._shard.term_vectors():
             assert vectors.terms is not None
             self._bm25.add(names, vectors.terms)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[FolderLock]:
+    """A lock that is kept, unless what is done first fails."""
+    lock = FolderLock(folder)
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _check_empty(folder: Path) -> None:
+    if any(path.name != "lock" for path in folder.iterdir()):
+        raise LibraryError(f"{folder} is not empty: name a new folder, or open the store that is there")
 
 
 def _query_vector(signal: Signal, query: Embeddings) -> tuple[Any, np.float32]:

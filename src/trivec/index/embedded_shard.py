@@ -27,7 +27,7 @@ from trivec.index.embedded_points import (
     write_vectors,
 )
 from trivec.index.schema import VectorSchema
-from trivec.types import FloatArray, Passage
+from trivec.types import FloatArray, Head, Passage
 
 _CHUNK = 1000
 """Points asked for at once."""
@@ -39,6 +39,8 @@ _FLUSH_VALUES = 1 << 26
 """Vector values after which the log is cut short, so that reopening after a crash replays little."""
 
 _TIE_MARGIN = 16
+
+_SPARSE_HEADS: tuple[Head, ...] = ("sparse", "terms")
 
 Vector: TypeAlias = Any
 """A list of floats, a list of such lists, or an ``edge.SparseVector``."""
@@ -60,8 +62,8 @@ class EmbeddedOptions:
 
     multi_dtype: Literal["float16", "float32"] = "float16"
     exact_below: int = 20_000
-    graph_links: int = 24
-    graph_effort: int = 200
+    graph_links: int = 16
+    graph_effort: int = 100
     search_effort: int = 512
     index_fields_from: int = 2_000
 
@@ -73,18 +75,22 @@ class EmbeddedOptions:
 class Shard:
     """A shard in a folder. All that only reads may be called from several threads."""
 
+    # `_size` is at least the number of passages; it counts replaced and deleted ones too until the next flush.
+
     def __init__(self, shard: edge.EdgeShard, schema: VectorSchema, options: EmbeddedOptions) -> None:
         self._shard = shard
         self._schema = schema
         self._options = options
         self._indexed: set[str] = set()
         self._unflushed = 0
+        self._size = self.count()
 
     @classmethod
-    def create(cls, folder: Path, schema: VectorSchema, options: EmbeddedOptions) -> Shard:
-        """Make an empty shard in a folder that has none."""
+    def create(cls, folder: Path, schema: VectorSchema, options: EmbeddedOptions, sample: Embeddings) -> Shard:
+        """Make an empty shard in a folder that has none. It is laid out for texts as long as the sample's."""
         with _edge_errors("create", folder):
-            return cls(edge.EdgeShard.create(str(folder), _config(schema, options)), schema, options)
+            config = _config(schema, options, sample)
+            return cls(edge.EdgeShard.create(str(folder), config), schema, options)
 
     @classmethod
     def load(cls, folder: Path, schema: VectorSchema, options: EmbeddedOptions) -> Shard:
@@ -103,6 +109,7 @@ class Shard:
             for row, passage in enumerate(passages)
         ]
         self._shard.update(edge.UpdateOperation.upsert_points(points))
+        self._size += len(points)
         self._unflushed += int(_values_per_row(vectors).sum())
         if self._unflushed > _FLUSH_VALUES:
             self.flush()
@@ -185,7 +192,7 @@ class Shard:
 
     def index(self, path: str, kind: edge.PayloadSchemaType) -> None:
         """Make filters on a payload field fast, if the shard is large and nobody asked for it before."""
-        if path in self._indexed or self.count() < self._options.index_fields_from:
+        if path in self._indexed or self._size < self._options.index_fields_from:
             return
         self._indexed.add(path)
         self._shard.update(edge.UpdateOperation.create_field_index(path, kind))
@@ -198,6 +205,7 @@ class Shard:
         """Write all segments to disk and cut the log short."""
         self._shard.flush()
         self._unflushed = 0
+        self._size = self.count()
 
     def close(self) -> None:
         """Flush, and let go of the files."""
@@ -212,7 +220,7 @@ class Shard:
         payload: list[str] | bool,
         exact: bool = False,
     ) -> list[Any]:
-        exact = exact or self.count() < self._options.exact_below
+        exact = exact or self._size < self._options.exact_below
         effort = max(self._options.search_effort, 2 * limit)
         request = edge.QueryRequest(
             limit=limit,
@@ -253,7 +261,7 @@ def _edge_errors(action: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _config(schema: VectorSchema, options: EmbeddedOptions) -> edge.EdgeConfig:
+def _config(schema: VectorSchema, options: EmbeddedOptions, sample: Embeddings) -> edge.EdgeConfig:
     dense: dict[str, edge.EdgeVectorParams] = {}
     if "dense" in schema.widths:
         graph = edge.HnswIndexConfig(options.graph_links, options.graph_effort, full_scan_threshold=10_000)
@@ -267,10 +275,20 @@ def _config(schema: VectorSchema, options: EmbeddedOptions) -> edge.EdgeConfig:
             datatype=edge.VectorStorageDatatype.Float16 if half else edge.VectorStorageDatatype.Float32,
             hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=16, full_scan_threshold=10_000),
         )
-    sparse = {head: edge.EdgeSparseVectorParams() for head in ("sparse", "terms") if head in schema.widths}
-    kilobytes = options.exact_below * schema.widths.get("dense", 0) * 4 // 1024
-    optimizers = edge.EdgeOptimizersConfig(indexing_threshold=max(1, kilobytes))
-    return edge.EdgeConfig(vectors=dense, sparse_vectors=sparse, optimizers=optimizers)
+    return edge.EdgeConfig(
+        vectors=dense,
+        sparse_vectors={head: edge.EdgeSparseVectorParams() for head in _SPARSE_HEADS if head in schema.widths},
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=_graph_threshold(schema, options, sample)),
+    )
+
+
+def _graph_threshold(schema: VectorSchema, options: EmbeddedOptions, sample: Embeddings) -> int:
+    """Kilobytes from which Edge builds graphs: it looks at the head that takes most space."""
+    largest = schema.widths.get("dense", 0) * 4
+    if sample.multi is not None and len(sample):
+        item = 2 if options.multi_dtype == "float16" else 4
+        largest = max(largest, sample.multi.values.size * item // len(sample))
+    return max(1, options.exact_below * largest // 1024)
 
 
 def _read_terms(records: Sequence[Any], schema: VectorSchema) -> tuple[list[str], Embeddings]:
