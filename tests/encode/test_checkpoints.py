@@ -360,7 +360,7 @@ def test_a_head_of_another_width_is_refused(tmp_path: Path, heads: Any, head: st
 
 
 @pytest.mark.parametrize("heads", ["pt", "safetensors"])
-@pytest.mark.parametrize("shape", [(2, 32), (32,), (1, 32, 1)])
+@pytest.mark.parametrize("shape", [(2, 32), (32,)])
 def test_a_lexical_head_of_another_shape_is_refused(tmp_path: Path, heads: Any, shape: tuple[int, ...]) -> None:
     folder = tiny_models.write_tiny_m3(tmp_path / "m3", heads=heads)
     write_head(folder, heads, "sparse", np.zeros(shape, np.float32))
@@ -430,7 +430,7 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(
     if zipped:
         torch.save({"weight": Attack(ran), "linear.weight": Attack(ran)}, folder / file)
     else:
-        (folder / file).write_bytes(pickle.dumps({"weight": Attack(ran)}))
+        (folder / file).write_bytes(pickle.dumps({"weight": Attack(ran)}, protocol=2))
     with pytest.raises(CorruptModelError, match=str(folder)):
         trivec.load(folder, runtime="torch")
     if file == "pytorch_model.bin":

@@ -170,6 +170,32 @@ def test_bad_documents_are_refused_and_nothing_is_lost(library: Collection) -> N
     assert len(library) == 4
 
 
+def test_what_was_read_before_a_failing_source_is_stored(library: Collection) -> None:
+    def source() -> Iterator[Document]:
+        yield from CITIES
+        raise InputError("line 5 is broken")
+
+    with pytest.raises(InputError, match="line 5"):
+        library.add(source())
+    assert len(library) == 4
+
+
+def test_another_rule_takes_its_own_weights() -> None:
+    tuned = SearchOptions(weights={"dense": 1.0, "bm25": 0.15})
+    assert tuned.changed(fusion="rrf").weights is None
+    assert tuned.changed(fusion="weighted-sum").weights == tuned.weights
+    assert tuned.changed(fusion="rrf", weights={"dense": 2.0}).weights == {"dense": 2.0}
+
+
+def test_a_model_without_a_sparse_head_mixes_bm25_by_standard_scores(
+    tmp_path: Path, load_tiny: Callable[..., Encoder]
+) -> None:
+    with trivec.open(tmp_path / "library", model=load_tiny("bert")) as library:
+        assert library.search_options.fusion == "z-score"
+        library.add(CITIES)
+        assert set(library.search("capital", k=1)[0].contributions) == {"dense", "bm25"}
+
+
 def test_search_options_are_checked(library: Collection) -> None:
     library.add(CITIES)
     for arguments in ({"k": 0}, {"mode": "magic"}, {"fusion": "magic"}, {"weights": {"magic": 1.0}},

@@ -308,3 +308,11 @@ def test_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pypdf", None)
     with pytest.raises(MissingPackageError, match=r"trivec\[docs\]"):
         read(write(tmp_path / "f.pdf", b"%PDF-1.4"))
+
+
+def test_libraries_inside_a_folder_are_no_sources(tmp_path: Path) -> None:
+    write(tmp_path / "a.txt", b"mine")
+    for marks in (("library.json", "store/store.json"), ("vectors.json", "part-00000.safetensors")):
+        for mark in marks:
+            write(tmp_path / marks[0].split(".")[0] / mark, b"{}")
+    assert [document.id for document in read_documents(tmp_path)] == ["a.txt"]

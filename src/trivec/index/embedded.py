@@ -222,7 +222,8 @@ class EmbeddedStore:
 
     def stats(self) -> StoreStats:
         """How much is stored."""
-        return StoreStats(self.count(), folder_bytes(self.folder))
+        documents = 0 if self._schema is None else self._shard.count_documents()
+        return StoreStats(documents, self.count(), folder_bytes(self.folder))
 
     def close(self) -> None:
         """Write everything to disk and let others in. The store cannot be used afterwards."""

@@ -134,6 +134,11 @@ class Shard:
         """How many passages pass a filter."""
         return int(self._shard.count(edge.CountRequest(exact=True, filter=where)))
 
+    def count_documents(self) -> int:
+        """How many passages are the first of their document."""
+        first = edge.FieldCondition(key="number", range=edge.RangeFloat(gte=0, lte=0))
+        return self.count(edge.Filter(must=[first]))
+
     def passages(self, names: Sequence[str]) -> Iterator[Passage]:
         """Passages by id, in the order asked, unknown ones left out."""
         for chunk in _chunks(names):

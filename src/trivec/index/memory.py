@@ -127,7 +127,8 @@ class MemoryStore:
 
     def stats(self) -> StoreStats:
         """How much is stored."""
-        return StoreStats(len(self._passages), 0)
+        documents = sum(passage.number == 0 for passage in self._passages.values())
+        return StoreStats(documents, len(self._passages), 0)
 
     def close(self) -> None:
         """Nothing to release."""

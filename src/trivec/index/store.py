@@ -26,8 +26,10 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class StoreStats:
-    """Size of a store: passages, and bytes on disk (0 for one that lives in memory)."""
+    """Size of a store: documents and passages, and bytes on disk (0 for one that lives in memory)."""
 
+    documents: int
+    """How many passages have number 0."""
     passages: int
     bytes: int
 

@@ -61,20 +61,30 @@ def add_documents(
 
 
 def _windows(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents by the hundred. If their source fails, those that it gave before are yielded first."""
     window: list[Document] = []
     characters = 0
-    for document in documents:
-        if not isinstance(document, Document):
-            raise InputError(f"only trivec.Document can be added, got {type(document).__name__} {document!r:.60}")
-        if not document.id:
-            raise InputError(f"a document has no id (text {document.text!r:.60}): give each one its own")
-        window.append(document)
-        characters += len(document.text)
-        if len(window) >= _WINDOW_DOCUMENTS or characters >= _WINDOW_CHARACTERS:
+    try:
+        for document in documents:
+            window.append(_checked(document))
+            characters += len(document.text)
+            if len(window) >= _WINDOW_DOCUMENTS or characters >= _WINDOW_CHARACTERS:
+                yield window
+                window, characters = [], 0
+    except Exception:
+        if window:
             yield window
-            window, characters = [], 0
+        raise
     if window:
         yield window
+
+
+def _checked(document: Document) -> Document:
+    if not isinstance(document, Document):
+        raise InputError(f"only trivec.Document can be added, got {type(document).__name__} {document!r:.60}")
+    if not document.id:
+        raise InputError(f"a document has no id (text {document.text!r:.60}): give each one its own")
+    return document
 
 
 def _add_window(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -132,24 +131,20 @@ class Collection:
         return join_passages([first, *(passage for passage in rest if passage is not None)])
 
     def __len__(self) -> int:
-        return sum(passage.number == 0 for passage in self.store.select())
+        return self.store.stats().documents
 
     def info(self) -> LibraryInfo:
         """Counts and settings. Needs no model."""
-        documents, languages = 0, Counter[str]()
-        for passage in self.store.select():
-            if passage.number == 0:
-                documents += 1
-                languages[str(passage.metadata.get("lang") or "")] += 1
+        firsts = (passage for passage in self.store.select() if passage.number == 0)
+        languages = Counter(str(passage.metadata["lang"]) for passage in firsts if passage.metadata.get("lang"))
         stats = self.store.stats()
-        languages.pop("", None)
         return LibraryInfo(
             path=str(self.folder or IN_MEMORY),
             model=self.manifest.fingerprint.model,
             fingerprint=self.manifest.fingerprint.digest,
             store=self.manifest.store,
             signals=self.store.signals,
-            documents=documents,
+            documents=stats.documents,
             passages=stats.passages,
             bytes=stats.bytes,
             languages=dict(languages.most_common()),
@@ -165,9 +160,7 @@ class Collection:
 
     def configure(self, options: SearchOptions) -> None:
         """Store a way of searching with the library."""
-        default = SearchOptions()
-        changed = {name: value for name, value in vars(options).items() if value != getattr(default, name)}
-        self.manifest = replace(self.manifest, search=changed)
+        self.manifest = replace(self.manifest, search=options.settings())
         if self.folder is not None:
             self.manifest.write(self.folder)
 
@@ -305,7 +298,7 @@ def _create(folder: Path, encoder: Encoder, model: str) -> Collection:
 
 
 def _new_manifest(encoder: Encoder, model: str, store: str) -> Manifest:
-    settings = json.loads(json.dumps(dict(encoder.checkpoint.settings)))
+    settings = dict(encoder.checkpoint.settings) or SearchOptions.suited_to(encoder.heads).settings()
     return Manifest(model, encoder.fingerprint, store, settings)
 
 

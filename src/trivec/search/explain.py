@@ -133,12 +133,17 @@ class Explainer:
     def _joined(
         self, content: str, weights: Mapping[int, float], signal: Literal["sparse", "bm25"]
     ) -> list[MatchedWord]:
-        """Weights of ids as weights of whole words; an id that stands in several words is shared among them."""
+        """Weights of ids as weights of whole words.
+
+        An id goes to the words of the query that it stands in; if there are none, all its words share it.
+        """
         (encoding,) = self._library.encoder.tokenizer.pieces([content])
+        asked = {fold_case(self._query[slice(*span)]) for span in self._word_spans(self._query)}
         totals: dict[str, float] = {}
         for term, weight in weights.items():
             found = weigh_words(content, encoding, {term: 1.0}) if weight > 0 else []
             words = {fold_case(match.text) for match in found if match.weight}
+            words = words & asked or words
             for word in words:
                 totals[word] = totals.get(word, 0.0) + weight / len(words)
         return [MatchedWord(word, weight, signal) for word, weight in totals.items()]

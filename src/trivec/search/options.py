@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from trivec.errors import InputError
 from trivec.search.fusion import Fusion, make_fusion
-from trivec.types import SIGNALS, Signal
+from trivec.types import SIGNALS, Head, Signal
 
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse", "bm25", "multi"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -71,8 +71,29 @@ class SearchOptions:
         return used
 
     def changed(self, **changes: Any) -> SearchOptions:  # noqa: ANN401
-        """These options with the given ones that are not None in their place."""
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        """These options with the given ones that are not None in their place.
+
+        Another rule without weights takes its own: weights made for one rule mean something else under another.
+        """
+        given = {name: value for name, value in changes.items() if value is not None}
+        if given.get("fusion", self.fusion) != self.fusion:
+            given.setdefault("weights", None)
+        return replace(self, **given)
+
+    @classmethod
+    def suited_to(cls, heads: Collection[Head]) -> SearchOptions:
+        """A way of searching for a model that brings none.
+
+        With a trained sparse head, M3's weighted sum; else standard scores with BM25, whose scale need not be known.
+        """
+        if "sparse" in heads:
+            return cls()
+        return cls(fusion="z-score", weights={"dense": 1.0, "bm25": 0.5, "multi": 1.0})
+
+    def settings(self) -> dict[str, Any]:
+        """What differs from the defaults; `from_settings` reads it."""
+        default = type(self)()
+        return {name: value for name, value in vars(self).items() if value != getattr(default, name)}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> SearchOptions:

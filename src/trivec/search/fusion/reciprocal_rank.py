@@ -27,7 +27,7 @@ class ReciprocalRank:
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
-        if self.k < 0:
+        if not self.k >= 0:  # NaN neither
             raise InputError(f"k of reciprocal rank fusion must be 0 or more, got {self.k}")
 
     def contributions(self, signals: Mapping[Signal, FloatArray]) -> dict[Signal, FloatArray]:

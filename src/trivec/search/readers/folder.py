@@ -17,6 +17,9 @@ from trivec.search.readers.report import describe
 
 BEIR_CORPORA = ("corpus.jsonl", "corpus.jsonl.gz")
 
+_MADE_BY_US = (("library.json", "store"), ("vectors.json", "part-00000.safetensors"))
+"""What a library's folder and a folder of vectors hold: they are no source of documents to a folder around them."""
+
 
 def read_folder(root: Path, reading: Reading) -> Iterator[Found]:
     """Documents of all files of known formats below a folder.
@@ -80,7 +83,7 @@ def wanted_suffixes(asked: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _walk(folder: Path, reading: Reading) -> Iterator[Path]:
-    """Regular files, sorted by name within each folder; hidden ones and links to folders are passed over."""
+    """Regular files, sorted by name within each folder; hidden ones, libraries and links to folders are passed over."""
     try:
         with os.scandir(folder) as found:
             entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda e: e.name)
@@ -89,6 +92,8 @@ def _walk(folder: Path, reading: Reading) -> Iterator[Path]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
+            if any(all(os.path.exists(os.path.join(entry, name)) for name in names) for names in _MADE_BY_US):
+                continue
             yield from _walk(Path(entry.path), reading)
         elif not entry.is_dir() and (entry.is_file() or entry.is_symlink()):
             yield Path(entry.path)

@@ -71,7 +71,7 @@ def _text_columns(names: list[str], asked: tuple[str, ...], place: str) -> None:
     if not asked and not any(name in TEXT_FIELDS for name in names):
         raise InputError(
             f"{place}: no text column: the columns are {_listed(names)}; "
-            "name the one to read with --text-fields, or the separator with --delimiter"
+            "name the one to read with --text-field, or the separator with --delimiter"
         )
 
 
@@ -86,7 +86,7 @@ def _text_fields(row: Mapping[str, Any], asked: tuple[str, ...]) -> list[str]:
     found = [name for name in asked if name in row] if asked else [first] if first else []
     if not found:
         missing = f"field {' or '.join(map(repr, asked))}" if asked else "text field"
-        raise InputError(f"no {missing}: the row has {_listed(row)}; name the one to read with --text-fields")
+        raise InputError(f"no {missing}: the row has {_listed(row)}; name the one to read with --text-field")
     return found
 
 
@@ -113,7 +113,7 @@ def _string(row: Mapping[str, Any], field: str) -> str:
     if not isinstance(value, str):
         raise InputError(
             f"the field {field!r} is {kind_of(value)} {value!r:.60}, not text: make it a string, "
-            "or name another with --text-fields or --title-field"
+            "or name another with --text-field or --title-field"
         )
     return value
 
