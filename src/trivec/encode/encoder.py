@@ -20,6 +20,7 @@ from trivec.encode.lexical import count_terms, max_weights
 from trivec.encode.runtime import HeadOutputs, Runtime
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
 from trivec.errors import InputError, MissingHeadError
+from trivec.progress import Progress
 from trivec.ragged import Ragged
 from trivec.types import HEADS, FloatArray, Head
 
@@ -154,7 +155,8 @@ class Encoder:
         fingerprint = self._fingerprint_with(prompt, max_length)
         source = iter([texts] if isinstance(texts, str) else texts)
         first = True
-        with _progress_bar(texts, options.progress) as bar:
+        total = len(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else None
+        with Progress("encoding", "texts", options.progress, total) as bar:
             while (window := list(itertools.islice(source, _WINDOW))) or first:
                 first = False
                 yield self._encode_window(window, prompt, wanted, max_length, options, fingerprint, bar)
@@ -167,7 +169,7 @@ class Encoder:
         max_length: int,
         options: EncodeOptions,
         fingerprint: Fingerprint,
-        bar: _Progress,
+        bar: Progress,
     ) -> Embeddings:
         terms = self.count_terms(texts) if "terms" in heads else None
         if set(heads) == {"terms"}:
@@ -278,30 +280,3 @@ def _advice(head: str) -> str:
     if head == "sparse":
         return "search by bm25 instead, or take a model that has the head, such as BAAI/bge-m3"
     return "ask for one of these"
-
-
-class _Progress:
-    """A bar, or nothing with the same two methods."""
-
-    def __init__(self, total: int | None, show: bool) -> None:
-        self._bar = None
-        if show:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit=" texts", desc="encoding", smoothing=0.1, disable=None)
-
-    def update(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _progress_bar(texts: str | Iterable[str], show: bool) -> _Progress:
-    total = len(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else None
-    return _Progress(total, show)

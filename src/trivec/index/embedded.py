@@ -11,8 +11,6 @@ process that is killed leaves no file behind, and the next opening counts the te
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import logging
 import shutil
 import threading
@@ -24,10 +22,11 @@ import numpy as np
 import qdrant_edge as edge
 
 from trivec.embeddings import Embeddings
-from trivec.errors import CorruptModelError, LibraryError, LibraryMismatchError
+from trivec.errors import CorruptModelError, LibraryError
 from trivec.index.bm25 import Bm25Index, Bm25Options
 from trivec.index.embedded_filter import FilterTranslator, PointIds
 from trivec.index.embedded_points import point_id
+from trivec.index.embedded_settings import StoreSettings
 from trivec.index.embedded_shard import EmbeddedOptions, Shard, write_chunks
 from trivec.index.files import copy_folder, folder_bytes, sync_folder
 from trivec.index.filters import Filter
@@ -36,12 +35,9 @@ from trivec.index.queries import row_weights, term_counts
 from trivec.index.ranking import Ranking, check_k, rank, rank_positive
 from trivec.index.schema import VectorSchema, check_upsert
 from trivec.index.store import Capabilities, StoreStats
-from trivec.tensorfile import write_json
 from trivec.types import FloatArray, Passage, Signal
 
 _logger = logging.getLogger(__name__)
-
-_VERSION = 1
 
 
 class EmbeddedStore:
@@ -57,17 +53,15 @@ class EmbeddedStore:
         self,
         folder: Path,
         lock: FolderLock,
-        schema: VectorSchema | None,
-        options: EmbeddedOptions,
-        bm25: Bm25Options,
+        settings: StoreSettings,
     ) -> None:
         """Use `create` or `open`."""
         self.folder = folder
-        self.options = options
+        self.options = settings.options
         self._folder_lock = lock
-        self._schema = schema
-        self._bm25_options = bm25
-        self._bm25 = Bm25Index(bm25)
+        self._schema = settings.schema
+        self._bm25_options = settings.bm25
+        self._bm25 = Bm25Index(settings.bm25)
         self._bm25_saved = False
         self._bm25_agrees = True
         self._writing = threading.RLock()
@@ -92,8 +86,9 @@ class EmbeddedStore:
         _check_empty(folder)
         with _locked(folder) as lock:
             _check_empty(folder)
-            store = cls(folder, lock, None, options or EmbeddedOptions(), bm25 or Bm25Options())
-            store._write_settings()
+            settings = StoreSettings(None, options or EmbeddedOptions(), bm25 or Bm25Options())
+            settings.write(folder)
+            store = cls(folder, lock, settings)
             if schema is not None:
                 store._settle(schema, Embeddings())
         return store
@@ -108,9 +103,9 @@ class EmbeddedStore:
             LibraryBusyError: another process, or another store in this one, has it open.
         """
         folder = Path(folder)
-        settings = _read_settings(folder)
+        settings = StoreSettings.read(folder)
         with _locked(folder) as lock:
-            store = cls(folder, lock, *settings)
+            store = cls(folder, lock, settings)
             store._load()
         return store
 
@@ -249,7 +244,7 @@ class EmbeddedStore:
         """Fix heads and widths. The shard is made first: without a schema in the settings it does not count."""
         self._shard_or_none = Shard.create(self.folder / "shard", schema, self.options, sample)
         self._schema = schema
-        self._write_settings()
+        StoreSettings(schema, self.options, self._bm25_options).write(self.folder)
 
     def _load(self) -> None:
         if self._schema is None:
@@ -258,17 +253,6 @@ class EmbeddedStore:
         self._shard_or_none = Shard.load(self.folder / "shard", self._schema, self.options)
         if "terms" in self._schema.widths:
             self._load_bm25()
-
-    def _write_settings(self) -> None:
-        settings = {
-            "format": "trivec.store",
-            "version": _VERSION,
-            "widths": None if self._schema is None else dict(self._schema.widths),
-            "options": dataclasses.asdict(self.options),
-            "bm25": dataclasses.asdict(self._bm25_options),
-        }
-        write_json(self.folder / "store.json", settings)
-        sync_folder(self.folder)
 
     def _translate(self, where: Filter | None) -> edge.Filter | None:
         if where is None:
@@ -385,25 +369,3 @@ def _query_vector(signal: Signal, query: Embeddings) -> tuple[Any, np.float32]:
     assert query.sparse is not None
     columns, values = row_weights(query.sparse, 0)
     return (edge.SparseVector(columns, values) if columns else None), np.float32(1)
-
-
-def _read_settings(folder: Path) -> tuple[VectorSchema | None, EmbeddedOptions, Bm25Options]:
-    path = folder / "store.json"
-    if not path.is_file():
-        raise LibraryError(f"there is no store in {folder}: name the folder of a library, or create one")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        if settings["format"] != "trivec.store":
-            raise ValueError(f"its format is {settings['format']!r}")
-        if settings["version"] > _VERSION:
-            raise LibraryMismatchError(
-                f"{folder} has format {settings['version']}, this trivec reads up to {_VERSION}: upgrade trivec"
-            )
-        widths = settings["widths"]
-        return (
-            None if widths is None else VectorSchema(widths),
-            EmbeddedOptions(**settings["options"]),
-            Bm25Options(**settings["bm25"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise LibraryError(f"{path} is damaged ({error!r}): restore it from a snapshot, or index again") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.index import Store
+from trivec.progress import Progress
 from trivec.search.passages import PassageSplitter
 from trivec.tensorfile import write_json
 from trivec.types import Document, Passage, passage_id
@@ -53,7 +54,7 @@ def add_documents(
 ) -> AddReport:
     """Cut, encode and store documents, some hundreds at a time."""
     report = AddReport()
-    with _bar(progress) as bar:
+    with Progress("indexing", "documents", progress) as bar:
         for window in _windows(documents):
             report += _add_window(store, encoder, splitter, folder, window)
             bar.update(len(window))
@@ -136,27 +137,3 @@ def _delete_leftovers(store: Store, folder: Path | None, leftovers: list[str]) -
         store.delete(leftovers)
         if folder is not None:
             (folder / PENDING).unlink(missing_ok=True)
-
-
-class _Bar:
-    def __init__(self, show: bool) -> None:
-        self._bar = None
-        if show:
-            from tqdm import tqdm
-
-            self._bar = tqdm(unit=" documents", desc="indexing", smoothing=0.1, disable=None)
-
-    def update(self, count: int) -> None:
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _bar(show: bool) -> _Bar:
-    return _Bar(show)
