@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from cli_runs import Run
 
+import trivec
 from trivec.cache import model_folder
+from trivec.cli import models
 from trivec.encode.catalogue import MODELS
+from trivec.encode.checkpoints.export import LAYOUTS
 
 ROW = {"name", "languages", "dimensions", "max_length", "heads", "licence", "folder"}
 
@@ -68,3 +72,17 @@ def test_models_that_cannot_be_had(words: list[str], message: str, run: Run) -> 
     assert outcome.code == 2
     assert outcome.out == ""
     assert message in outcome.err
+
+
+def test_export_writes_a_folder_that_loads(run: Run, model: Path, workplace: Path) -> None:
+    outcome = run("models", "export", model, "--out", "copy", "--layout", "trivec", "--json")
+    assert outcome.json == {"name": model.name, "folder": "copy"}
+    assert trivec.load(workplace / "copy").heads == trivec.load(model).heads
+    outcome = run("models", "export", model, "--out", "copy")
+    assert outcome.code == 2
+    assert "copy exists" in outcome.err
+    assert run("models", "export", model, "--out", "other", "--layout", "magic").code == 2
+
+
+def test_the_layouts_of_the_help_are_those_that_can_be_written() -> None:
+    assert get_args(models.Layout) == LAYOUTS

@@ -31,7 +31,7 @@ VERBS = (
     Verb("delete", "trivec.cli.delete:delete", "Remove documents from a library."),
     Verb("info", "trivec.cli.info:info", "Say what is in a library."),
     Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
-    Verb("models", "trivec.cli.models:app", "List, fetch and find models."),
+    Verb("models", "trivec.cli.models:app", "List, fetch, find and export models."),
     Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),
 )
 

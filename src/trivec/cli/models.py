@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from cyclopts import App
 
@@ -11,11 +11,14 @@ from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
 
 app = App(name="models")
 
+Layout: TypeAlias = Literal["trivec", "bge-m3", "sentence-transformers", "plain"]
+"""Spelled out, because help must not import `trivec.encode.checkpoints.export.Layout` and numpy with it."""
+
 
 @app.default
 @app.command(name="list")
 def list_models(*, output: OutputFlags = DEFAULT_OUTPUT) -> int:
-    """List, fetch and find models.
+    """List, fetch, find and export models.
 
     For example:
       trivec models
@@ -69,6 +72,43 @@ def path(name: str, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
     from trivec.encode.loading import resolve
 
     return _print_folder(name, resolve(name)[0], output)
+
+
+@app.command
+def export(
+    name: str,
+    /,
+    *,
+    out: Path,
+    layout: Layout = "trivec",
+    pickled: bool = False,
+    training_free_width: int | None = None,
+    output: OutputFlags = DEFAULT_OUTPUT,
+) -> int:
+    """Write a model as a new folder in another layout.
+
+    For example:
+      trivec models export BAAI/bge-m3 --out bge-m3-onnx
+      trivec models export bge-small-en-v1.5 --out small --training-free-width 128
+
+    The layout trivec holds an ONNX graph and runs without torch; bge-m3 keeps
+    trained sparse and multi-vector heads; sentence-transformers and plain
+    keep the dense part alone.
+
+    Args:
+        name: A name that trivec models lists, a hub name, or a folder.
+        out: The folder to make; it must not exist yet.
+        layout: trivec, bge-m3, sentence-transformers or plain.
+        pickled: With bge-m3, also write the .pt files that FlagEmbedding reads.
+        training_free_width: Give a model without a multi-vector head a
+            training-free one of this width.
+    """
+    from trivec.encode.checkpoints.export import export_checkpoint
+    from trivec.encode.loading import find_checkpoint
+
+    checkpoint = find_checkpoint(name, training_free_width=training_free_width)
+    export_checkpoint(checkpoint, out, layout, pickled)
+    return _print_folder(checkpoint.name, out, output)
 
 
 def _print_folder(name: str, folder: Path, output: OutputFlags) -> int:

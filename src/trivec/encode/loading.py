@@ -50,6 +50,15 @@ def load(
         CorruptModelError: files are missing or damaged.
         MissingPackageError: the model needs torch and it is not installed.
     """
+    checkpoint = find_checkpoint(model, card, task, training_free_width)
+    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
+
+
+def find_checkpoint(
+    model: str | Path, card: str | None = None, task: str | None = None, training_free_width: int | None = None
+) -> Checkpoint:
+    """What `load` loads, read but not started. See there for the arguments and errors."""
     folder, known = resolve(model)
     checkpoint = read_checkpoint(folder)
     known = known if card is None else _card(card)
@@ -60,8 +69,7 @@ def load(
     if training_free_width is not None and checkpoint.multi is None:
         head = training_free_head(checkpoint.hidden_size, training_free_width)
         checkpoint = replace(checkpoint, multi=head)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
-    return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
+    return checkpoint
 
 
 def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
