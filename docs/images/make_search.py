@@ -56,6 +56,7 @@ def draw(command: str, output: str) -> str:
     svg = console.export_svg(title="trivec search", theme=MONOKAI, unique_id="search")
     svg = re.sub(r"@font-face\s*{.*?}", "", svg, flags=re.DOTALL)  # no fonts from the network
     svg = svg.replace("font-family: Fira Code, monospace", f"font-family: {FONTS}")
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')  # or some viewers drop the blanks at its ends
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
 

