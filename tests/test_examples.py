@@ -17,11 +17,9 @@ SCRIPTS = ["encode_and_score", "search_in_python", "custom_store"]
 
 
 def run(script: str, *words: object, cwd: Path) -> str:
-    command = [sys.executable, "-W", "error::DeprecationWarning:__main__", str(EXAMPLES / f"{script}.py")]
+    command = [sys.executable, str(EXAMPLES / f"{script}.py"), *map(str, words)]
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    result = subprocess.run(
-        [*command, *map(str, words)], capture_output=True, encoding="utf-8", cwd=cwd, env=environment, check=False
-    )
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=cwd, env=environment, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return result.stdout
@@ -62,14 +60,5 @@ def test_custom_store(m3_small: trivec.Encoder, tmp_path: Path) -> None:
 @pytest.mark.model
 @pytest.mark.slow
 def test_demo(m3_small: trivec.Encoder, tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, str(EXAMPLES / "demo.py"), "library"],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "174 articles in 25 languages (174 new)" in result.stdout
+    assert "174 articles in 25 languages (174 new)" in run("demo", "library", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["library"]

@@ -65,7 +65,6 @@ def main() -> None:
     library = sys.argv[1] if len(sys.argv) > 1 else "library"
     output = printed("search", library, QUERY, "-k", "2", "--explain")
     TARGET.write_text(draw(f'trivec search library "{QUERY}" -k 2 --explain', output), encoding="utf-8")
-    print(f"wrote {TARGET}")
 
 
 if __name__ == "__main__":

@@ -64,11 +64,6 @@ class Passage:
         """The passage's own name in a library: ``document_id#number``."""
         return passage_id(self.document_id, self.number)
 
-    @property
-    def content(self) -> str:
-        """What is encoded: the title and the text, one space between them."""
-        return join_title(self.title, self.text)
-
 
 def passage_id(document_id: str, number: int) -> str:
     """Name of passage ``number`` of a document."""

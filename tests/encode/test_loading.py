@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from trivec.cache import cache_folder, model_folder
 from trivec.encode import catalogue, loading
 from trivec.encode.loading import fetch, hub_snapshot, resolve, weights_digest
 from trivec.errors import InputError, MissingPackageError, ModelError, UnknownModelError
+
+import tiny_models
 
 Tiny = Callable[[str], Path]
 
@@ -184,8 +187,6 @@ def test_an_unknown_card_is_refused(tiny: Tiny) -> None:
 
 @pytest.mark.usefixtures("tiny_card")
 def test_the_length_of_a_card_is_no_longer_than_the_model(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     monkeypatch.setattr(catalogue, "MODELS", (replace(TINY_CARD, max_length=8192),))
     assert trivec.load(tiny("bert"), card="tiny").max_length == 512
 
@@ -227,7 +228,7 @@ def test_the_runtime_follows_from_the_options(tiny: Tiny, options: dict[str, Any
 
 @pytest.mark.parametrize("options", [{"device": "cuda"}, {"dtype": "float16"}, {"device": "mps", "dtype": "bfloat16"}])
 def test_onnx_elsewhere_than_on_cpu_is_refused(tiny: Tiny, options: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="the onnx runtime is for float32 on cpu, not for .*use runtime='torch'"):
+    with pytest.raises(InputError, match=r"the onnx runtime is for float32 on cpu, not for .*use runtime='torch'"):
         trivec.load(tiny("bert"), runtime="onnx", **options)
 
 
@@ -237,8 +238,6 @@ def test_onnx_elsewhere_than_on_cpu_is_refused(tiny: Tiny, options: dict[str, st
         ({"runtime": "tensorflow"}, "unknown runtime 'tensorflow': choose auto, onnx or torch"),
         ({"dtype": "int3"}, "unknown dtype 'int3': use one of float32, float16, bfloat16"),
         ({"runtime": "torch", "device": "toaster"}, "toaster"),
-        ({"runtime": "torch", "threads": 2}, "threads"),
-        ({"threads": 0}, "threads"),
         ({"threads": -1}, "threads"),
     ],
     ids=str,
@@ -344,8 +343,6 @@ def test_the_digest_does_not_depend_on_where_the_folder_lies(tiny: Tiny, copied:
 
 
 def test_the_fingerprint_changes_with_a_head(copied: Path, tiny: Tiny) -> None:
-    import tiny_models
-
     other = tiny_models.write_tiny_m3(copied.parent / "other", multi_width=24, seed=5)
     shutil.copy(other / "colbert_linear.pt", copied)
     before, after = trivec.load(tiny("m3")).fingerprint, trivec.load(copied).fingerprint

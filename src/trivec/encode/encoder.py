@@ -49,6 +49,8 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if self.heads is not None and isinstance(self.heads, str):
             raise InputError(f"heads must be a list such as ['dense', 'multi'], got the string {self.heads!r}")
+        if self.heads is not None and not self.heads:
+            raise InputError(f"heads is empty: ask for at least one of {', '.join(HEADS)}")
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise InputError(f"batch_tokens must be at least 1, got {self.batch_tokens}")
 
@@ -86,7 +88,7 @@ class Encoder:
     @property
     def heads(self) -> tuple[Head, ...]:
         """The vectors that this model can give."""
-        return tuple(head for head in HEADS if head in self.checkpoint.describe_heads())
+        return tuple(head for head in HEADS if head in self.fingerprint.heads)
 
     @property
     def max_length(self) -> int:
@@ -150,46 +152,45 @@ class Encoder:
 
         There is always at least one part, so that an empty iterable still has widths.
         """
-        wanted = self._check_heads(options.heads)
-        max_length = self._check_length(options.max_length)
-        fingerprint = self._fingerprint_with(prompt, max_length)
+        job = self._plan(prompt, options)
         source = iter([texts] if isinstance(texts, str) else texts)
         first = True
         total = len(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else None
         with Progress("encoding", "texts", options.progress, total) as bar:
             while (window := list(itertools.islice(source, _WINDOW))) or first:
                 first = False
-                yield self._encode_window(window, prompt, wanted, max_length, options, fingerprint, bar)
+                yield self._encode_window(window, job, bar)
 
-    def _encode_window(
-        self,
-        texts: Sequence[str],
-        prompt: str,
-        heads: tuple[Head, ...],
-        max_length: int,
-        options: EncodeOptions,
-        fingerprint: Fingerprint,
-        bar: Progress,
-    ) -> Embeddings:
-        terms = self.count_terms(texts) if "terms" in heads else None
-        if set(heads) == {"terms"}:
+    def _plan(self, prompt: str, options: EncodeOptions) -> _Job:
+        max_length = self._check_length(options.max_length)
+        return _Job(
+            heads=self._check_heads(options.heads),
+            prompt=prompt,
+            max_length=max_length,
+            batch_tokens=options.batch_tokens or self.runtime.batch_tokens,
+            fingerprint=self._fingerprint_with(prompt, max_length),
+        )
+
+    def _encode_window(self, texts: Sequence[str], job: _Job, bar: Progress) -> Embeddings:
+        terms = self.count_terms(texts) if "terms" in job.heads else None
+        if job.heads == ("terms",):
             bar.update(len(texts))
-            return Embeddings(terms=terms, fingerprint=fingerprint)
-        tokenized = self.tokenizer.tokenize(texts, max_length, prompt)
-        _report_cut(tokenized, max_length)
+            return Embeddings(terms=terms, fingerprint=job.fingerprint)
+        tokenized = self.tokenizer.tokenize(texts, job.max_length, job.prompt)
+        _report_cut(tokenized, job.max_length)
         ids = [np.asarray(text.ids, np.int64) for text in tokenized]
         collected = _Collected.empty(tokenized, self.checkpoint)
-        budget = options.batch_tokens or self.runtime.batch_tokens
-        for batch in plan_batches([len(row) for row in ids], budget):
+        for batch in plan_batches([len(row) for row in ids], job.batch_tokens):
             padded, mask = pad([ids[row] for row in batch], self._pad_id)
-            collected.add(batch, mask, self.runtime.forward(padded, mask, heads))
+            collected.add(batch, mask, self.runtime.forward(padded, mask, job.heads))
             bar.update(len(batch))
+        width = self.checkpoint.multi_width
         return Embeddings(
-            dense=collected.dense if "dense" in heads else None,
-            sparse=self._sparse(ids, collected.weights) if "sparse" in heads else None,
-            multi=Ragged.from_rows(collected.vectors, self.checkpoint.multi_width) if "multi" in heads else None,
+            dense=collected.dense if "dense" in job.heads else None,
+            sparse=self._sparse(ids, collected.weights) if "sparse" in job.heads else None,
+            multi=Ragged.from_rows(collected.vectors, width) if "multi" in job.heads else None,
             terms=terms,
-            fingerprint=fingerprint,
+            fingerprint=job.fingerprint,
         )
 
     def count_terms(self, texts: Sequence[str]) -> sp.csr_array:
@@ -227,6 +228,17 @@ class Encoder:
         if prompt not in (fingerprint.query_prompt, fingerprint.document_prompt):
             fingerprint = replace(fingerprint, query_prompt=prompt, document_prompt=prompt)
         return replace(fingerprint, max_length=max_length)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """`EncodeOptions` after checking, with the model's own settings filled in."""
+
+    heads: tuple[Head, ...]
+    prompt: str
+    max_length: int
+    batch_tokens: int
+    fingerprint: Fingerprint
 
 
 @dataclass

@@ -105,7 +105,7 @@ class TextTokenizer:
             raise InputError(
                 f"max_length {max_length} leaves no room for text beside {self.special_tokens_per_text} special tokens"
             )
-        encodings = self._encode([prompt + text for text in texts], add_special_tokens=True)
+        encodings = self._encode([prompt + clean_text(text) for text in texts], add_special_tokens=True)
         return [
             TokenizedText(_cut(encoding, max_length), _prompt_tokens(encoding, len(prompt)), len(encoding.ids))
             for encoding in encodings
