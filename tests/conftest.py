@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: threads would only wait for each other
 
@@ -45,6 +47,22 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return BUILDERS[name](workplace / name)
 
     return build
+
+
+@pytest.fixture
+def copy_tiny(tiny: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """Copies of tiny checkpoints, to be changed by the test."""
+    return lambda name: Path(shutil.copytree(tiny(name), tmp_path / name))
+
+
+@pytest.fixture(scope="session")
+def change_json() -> Callable[..., None]:
+    """Gives other values to keys of a JSON file."""
+
+    def change(path: Path, **changes: object) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), encoding="utf-8")
+
+    return change
 
 
 @pytest.fixture(scope="session")

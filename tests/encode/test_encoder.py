@@ -138,6 +138,7 @@ def test_every_text_is_forwarded_exactly_once_for_all_heads(
     expected = [text.ids for text in encoder.tokenizer.tokenize(TEXTS, encoder.max_length)]
     assert sorted(rows) == sorted(expected)
     assert all(set(heads) == set(encoder.heads) for _, _, heads in forwarded)
+    assert all((ids[mask == 0] == encoder.checkpoint.config["pad_token_id"]).all() for ids, mask, _ in forwarded)
 
 
 def test_batches_keep_to_the_budget(

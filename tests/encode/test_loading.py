@@ -51,9 +51,6 @@ def into_hub(source: Path, home: Path, name: str, commit: str = "abc") -> Path:
     return Path(shutil.copytree(source, home / f"models--{name.replace('/', '--')}" / "snapshots" / commit))
 
 
-# -- names ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_folder_is_loaded_as_it_is(tiny: Tiny, kind: type) -> None:
     encoder = trivec.load(kind(tiny("bert")))
@@ -100,9 +97,6 @@ def test_a_known_name_that_is_not_here_says_how_to_fetch_it(name: str, full: str
 def test_the_default_is_the_default_model() -> None:
     with pytest.raises(UnknownModelError, match="m3-small is not on this machine yet"):
         trivec.load()
-
-
-# -- caches -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_cache_folder_can_be_named(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +155,6 @@ def test_our_cache_goes_before_the_hub_cache(tiny: Tiny, caches: Path) -> None:
     assert resolve("tiny")[0] == model_folder("owner/tiny")
 
 
-# -- cards and tasks --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.usefixtures("tiny_card")
 def test_a_card_tells_what_a_bare_folder_does_not(tiny: Tiny, same_vectors: Callable[..., None]) -> None:
     bare, carded = trivec.load(tiny("bert")), trivec.load(tiny("bert"), card="tiny")
@@ -204,9 +195,6 @@ def test_an_unknown_task_is_refused(tiny: Tiny) -> None:
         trivec.load(tiny("bert"), card="tiny", task="sleep")
     with pytest.raises(InputError, match="unknown task 'qa' for bert: this model has no prompts by task"):
         trivec.load(tiny("bert"), task="qa")
-
-
-# -- runtimes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -267,9 +255,6 @@ def test_without_torch_pickled_heads_say_so(tiny: Tiny, monkeypatch: pytest.Monk
         trivec.load(tiny("m3"))
 
 
-# -- training-free heads ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("width", [1, 16, 32])
 def test_a_training_free_head_of_the_width_asked_for(tiny: Tiny, width: int) -> None:
     encoder = trivec.load(tiny("bert"), training_free_width=width)
@@ -286,9 +271,6 @@ def test_a_width_that_the_model_has_not_is_refused(tiny: Tiny, width: int) -> No
 
 def test_a_trained_head_stays(tiny: Tiny) -> None:
     assert trivec.load(tiny("m3"), training_free_width=8).encode("a").multi.width == 24
-
-
-# -- fingerprints -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -368,9 +350,6 @@ def test_the_fingerprint_changes_with_the_config(copied: Path, tiny: Tiny) -> No
     before, after = trivec.load(tiny("m3")), trivec.load(copied)
     assert abs(before.encode("the city").dense - after.encode("the city").dense).max() > 0.01
     assert before.fingerprint.digest != after.fingerprint.digest
-
-
-# -- fetching ---------------------------------------------------------------------------------------------------------
 
 
 class FakeHub:
