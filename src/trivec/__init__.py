@@ -16,18 +16,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trivec.embeddings import Embeddings as Embeddings
-    from trivec.embeddings import Fingerprint as Fingerprint
-    from trivec.encode.encoder import Encoder as Encoder
-    from trivec.encode.loading import load as load
-    from trivec.errors import TrivecError as TrivecError
-    from trivec.ragged import Ragged as Ragged
-    from trivec.scoring import score as score
-    from trivec.scoring import score_pairs as score_pairs
-    from trivec.search.collection import Collection as Collection
-    from trivec.search.collection import open_collection as open  # noqa: F401
-    from trivec.search.hits import Hit as Hit
-    from trivec.types import Document as Document
+    from trivec.embeddings import Embeddings, Fingerprint
+    from trivec.encode.encoder import Encoder
+    from trivec.encode.loading import load
+    from trivec.errors import TrivecError
+    from trivec.ragged import Ragged
+    from trivec.scoring import score, score_pairs
+    from trivec.search.collection import Collection
+    from trivec.search.collection import open_collection as open
+    from trivec.search.hits import Hit
+    from trivec.types import Document
 
 __version__ = "0.1.0"
 
@@ -46,7 +44,20 @@ _HOMES = {
     "score_pairs": "trivec.scoring:score_pairs",
 }
 
-__all__ = sorted(_HOMES)  # pyright: ignore
+__all__ = [
+    "Collection",
+    "Document",
+    "Embeddings",
+    "Encoder",
+    "Fingerprint",
+    "Hit",
+    "Ragged",
+    "TrivecError",
+    "load",
+    "open",
+    "score",
+    "score_pairs",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -161,9 +161,9 @@ def test_what_is_no_library(run: Run, workplace: Path) -> None:
 
 def test_a_model_that_is_gone_or_changed(run: Run, library: Path, tiny: Callable[[str], Path]) -> None:
     content = json.loads((library / FILE).read_text("utf-8"))
-    (library / FILE).write_text(json.dumps(content | {"model": "m3-small"}))
+    (library / FILE).write_text(json.dumps(content | {"model": {"model": "m3-small"}}))
     assert "trivec models fetch m3-small" in run("search", library, "q").err
-    (library / FILE).write_text(json.dumps(content | {"model": str(tiny("bert"))}))
+    (library / FILE).write_text(json.dumps(content | {"model": {"model": str(tiny("bert"))}}))
     outcome = run("search", library, "q")
     assert outcome.code == 2
     assert "was made with" in outcome.err

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 import trivec
-from trivec import Collection, Document, Encoder
+from trivec import Collection, Document, Embeddings, Encoder
 from trivec.errors import FilterError, InputError, LibraryBusyError, LibraryError, LibraryMismatchError
 from trivec.search import adding
 from trivec.search.options import SearchOptions
+from trivec.types import Passage
 
 CITIES = [
     Document("paris", "Paris is the capital of France.", "Paris", {"lang": "en", "year": 2020, "tags": ["city"]}),
@@ -294,12 +295,42 @@ def test_a_death_between_the_two_steps_of_a_shrinking_update_is_mended(
     with trivec.open(tmp_path / "library", model=encoder) as library:
         library.add([Document("long", long_text(200))])
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(adding, "_delete_leftovers", die)
+            patched.setattr(library.store, "delete", die)
             library.add([Document("long", long_text(30))])
         assert (tmp_path / "library" / adding.PENDING).is_file()
     with trivec.open(tmp_path / "library", model=encoder) as library:
         assert library.store.count() == library.store.fetch(["long#0"])[0].count  # type: ignore[union-attr]
         assert not (tmp_path / "library" / adding.PENDING).exists()
+
+
+def test_a_death_between_the_passages_of_a_document_leaves_none_of_them(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trivec.open(tmp_path / "library", model=encoder) as library:
+        library.add(CITIES)
+        upsert = library.store.upsert
+
+        def write_some(passages: list[Passage], vectors: Embeddings) -> None:
+            upsert(passages[:2], vectors[:2])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(library.store, "upsert", write_some)
+            library.add([Document("long", long_text(200))])
+        assert library.store.count() == len(CITIES) + 2
+    with trivec.open(tmp_path / "library", model=encoder) as library:
+        assert library.store.count() == len(CITIES)
+        assert library.add([Document("long", long_text(200))]).added == 1
+        assert library.get("long") == Document("long", long_text(200))
+
+
+def test_a_library_remembers_how_its_model_was_loaded(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    encoder = trivec.load(tiny("bert"), training_free_width=8)
+    with trivec.open(tmp_path / "library", model=encoder) as library:
+        library.add(CITIES)
+    with trivec.open(tmp_path / "library") as library:
+        assert library.encoder.checkpoint.multi_width == 8
+        assert library.search("capital", k=1, mode="multi")
 
 
 def test_a_death_before_the_update_keeps_the_old_version(

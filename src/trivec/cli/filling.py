@@ -52,7 +52,7 @@ def fill(library: Collection, sources: Sources, flags: OutputFlags) -> Filling:
         raise
     return Filling(
         library=str(library.folder),
-        model=library.manifest.model,
+        model=library.manifest.fingerprint.model,
         added=report.added,
         updated=report.updated,
         unchanged=report.unchanged,

@@ -92,7 +92,7 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
 def print_line(spans: Iterable[Span] = (), indent: int = 0) -> None:
     """A line of styled pieces; on a terminal it wraps between words."""
     pieces = list(spans)
-    if not sys.stdout.isatty():
+    if not pieces or not sys.stdout.isatty():
         print((" " * indent + "".join(text for text, _ in pieces)).rstrip())
         return
     from rich.console import Console

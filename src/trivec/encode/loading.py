@@ -69,7 +69,10 @@ def find_checkpoint(
     if training_free_width is not None and checkpoint.multi is None:
         head = training_free_head(checkpoint.hidden_size, training_free_width)
         checkpoint = replace(checkpoint, multi=head)
-    return checkpoint
+    path = Path(model).expanduser()
+    asked = {"model": str(path.resolve()) if path.is_dir() else checkpoint.name, "card": card, "task": task,
+             "training_free_width": training_free_width}  # fmt: skip
+    return replace(checkpoint, loaded_by={name: value for name, value in asked.items() if value is not None})
 
 
 def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:

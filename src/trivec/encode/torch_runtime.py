@@ -28,7 +28,7 @@ class TorchRuntime:
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str | None = None, dtype: str | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or ("float32" if self.device.type == "cpu" else "float16")
         if dtype not in _DTYPES:
             raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}")
@@ -75,6 +75,21 @@ class TorchRuntime:
     def _token_vectors(self, hidden_BLD: torch.Tensor) -> torch.Tensor:
         projected = hidden_BLD if self._multi is None else F.linear(hidden_BLD, *self._multi)
         return F.normalize(projected, dim=-1)
+
+
+def _usable_device(name: str) -> torch.device:
+    """A device that a tensor can be put on.
+
+    Raises:
+        InputError: it has no meaning to torch, or is not there.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"torch cannot use the device {name!r} ({reason}): choose cpu, or one that is here") from error
+    return device
 
 
 def _load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: ANN401

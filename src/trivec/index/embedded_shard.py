@@ -1,6 +1,6 @@
 """One Qdrant Edge shard, spoken to in passages, passage ids and `Embeddings`.
 
-With `embedded_points` and `embedded_filter` this is all of trivec that knows Edge.
+With `embedded`, `embedded_points` and `embedded_filter` this is all of trivec that knows Edge.
 """
 
 from __future__ import annotations

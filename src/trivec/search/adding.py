@@ -1,9 +1,10 @@
 """Adding documents: streamed, in bounded memory, skipping what has not changed, safe to interrupt.
 
-A store may write a large window in several steps, so the first passage of each document, which carries the hash
-that says "unchanged", is written after all others: an interrupted document is taken up again by the next run. Only
-when its new version has fewer passages than the old one is there something to remove afterwards; that is noted in
-``pending.json`` first, and the next opening finishes it.
+A store may write a large window in several steps. The first passage of a document carries the hash that says
+"unchanged", so it is written after the document's others: an interrupted document is taken up again by the next run.
+Until then, passages of two versions may stand side by side. Those that would have to go are named in
+``pending.json`` before the first step: leftovers of a longer old version, and what was written of a new one whose
+first passage never came. The next opening removes them.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def add_documents(
     progress: bool,
 ) -> AddReport:
     """Cut, encode and store documents, some hundreds at a time."""
+    finish_interrupted(store, folder)
     report = AddReport()
     with Progress("indexing", "documents", progress) as bar:
         for window in _windows(documents):
@@ -89,30 +91,54 @@ def _checked(document: Document) -> Document:
     return document
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """What a window of documents changes: passages to write, and ids of passages that go."""
+
+    fresh: list[Passage]
+    leftovers: list[str]
+    report: AddReport
+
+    @property
+    def doubtful(self) -> list[str]:
+        """Ids that would be wrong if only some of the steps were done."""
+        return [*self.leftovers, *(passage.id for passage in self.fresh if passage.number)]
+
+
 def _add_window(
     store: Store, encoder: Encoder, splitter: PassageSplitter, folder: Path | None, window: list[Document]
 ) -> AddReport:
+    changes = _compare(store, splitter, window)
+    if changes.doubtful and folder is not None:
+        write_json(folder / PENDING, {"doubtful": changes.doubtful})
+    if changes.fresh:
+        texts = [splitter.content(passage) for passage in changes.fresh]
+        store.upsert(changes.fresh, encoder.encode_documents(texts))
+    if changes.leftovers:
+        store.delete(changes.leftovers)
+    if changes.doubtful and folder is not None:
+        (folder / PENDING).unlink()
+    return changes.report
+
+
+def _compare(store: Store, splitter: PassageSplitter, window: list[Document]) -> _Changes:
+    """Cut the documents, and set them against what is stored; of documents with one id the last counts."""
     latest = {document.id: document for document in window}
     stored = {p.document_id: p for p in store.fetch([passage_id(name, 0) for name in latest]) if p is not None}
     fresh: list[Passage] = []
     leftovers: list[str] = []
-    added = updated = 0
+    updated = 0
     for name, document in latest.items():
         passages = splitter.split(document)
         before = stored.get(name)
-        if before is not None and before.content_hash == passages[0].content_hash and before.count == len(passages):
-            continue
-        fresh += passages
-        added, updated = added + (before is None), updated + (before is not None)
         if before is not None:
+            if before.content_hash == passages[0].content_hash and before.count == len(passages):
+                continue
+            updated += 1
             leftovers += [passage_id(name, number) for number in range(len(passages), before.count)]
-    if leftovers and folder is not None:
-        write_json(folder / PENDING, {"delete": leftovers})
-    if fresh:
-        fresh.sort(key=lambda passage: passage.number == 0)
-        store.upsert(fresh, encoder.encode_documents([splitter.content(passage) for passage in fresh]))
-    _delete_leftovers(store, folder, leftovers)
-    return AddReport(added, updated, len(window) - added - updated, len(fresh))
+        fresh += [*passages[1:], passages[0]]
+    added = sum(passage.number == 0 for passage in fresh) - updated
+    return _Changes(fresh, leftovers, AddReport(added, updated, len(window) - added - updated, len(fresh)))
 
 
 def finish_interrupted(store: Store, folder: Path | None) -> None:
@@ -120,21 +146,13 @@ def finish_interrupted(store: Store, folder: Path | None) -> None:
     path = None if folder is None else folder / PENDING
     if path is None or not path.is_file():
         return
-    names = json.loads(path.read_text(encoding="utf-8"))["delete"]
-    passages = zip(names, store.fetch(names), strict=True)
-    stale = [name for name, passage in passages if passage is not None and _is_stale(store, passage)]
-    _delete_leftovers(store, folder, stale)
-    path.unlink(missing_ok=True)
+    names = json.loads(path.read_text(encoding="utf-8"))["doubtful"]
+    doubtful = [passage for passage in store.fetch(names) if passage is not None]
+    firsts = {p.document_id: p for p in store.fetch([passage_id(p.document_id, 0) for p in doubtful]) if p is not None}
+    store.delete([passage.id for passage in doubtful if _is_stale(passage, firsts.get(passage.document_id))])
+    path.unlink()
 
 
-def _is_stale(store: Store, passage: Passage) -> bool:
-    """Whether the document's first passage belongs to a version that no longer has this one."""
-    (first,) = store.fetch([passage_id(passage.document_id, 0)])
+def _is_stale(passage: Passage, first: Passage | None) -> bool:
+    """Whether the document's first passage is missing, or of another version than this one."""
     return first is None or first.content_hash != passage.content_hash
-
-
-def _delete_leftovers(store: Store, folder: Path | None, leftovers: list[str]) -> None:
-    if leftovers:
-        store.delete(leftovers)
-        if folder is not None:
-            (folder / PENDING).unlink(missing_ok=True)

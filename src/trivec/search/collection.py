@@ -73,7 +73,7 @@ class Collection:
             LibraryMismatchError: the model under that name is no longer the one that made the library.
         """
         if self._encoder is None:
-            encoder = load(self.manifest.model)
+            encoder = load(**self.manifest.model)
             self.manifest.check_model(encoder.fingerprint, self.folder or Path(IN_MEMORY))
             self._encoder = encoder
         return self._encoder
@@ -264,8 +264,8 @@ def open_collection(path: str | Path, model: str | Path | Encoder | None = None,
         LibraryBusyError: another process has it open.
     """
     if str(path) == IN_MEMORY:
-        encoder, name = _encoder(model)
-        return Collection(None, MemoryStore(), _new_manifest(encoder, name, "memory"), encoder)
+        encoder = _encoder(model)
+        return Collection(None, MemoryStore(), _new_manifest(encoder, "memory"), encoder)
     folder = Path(path).expanduser()
     if (folder / FILE).is_file():
         return _open_existing(folder, model)
@@ -273,21 +273,20 @@ def open_collection(path: str | Path, model: str | Path | Encoder | None = None,
         Manifest.read(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LibraryError(f"{folder} exists and is no library: choose another place, or remove it")
-    encoder, name = _encoder(model)
-    return _create(folder, encoder, name)
+    return _create(folder, _encoder(model))
 
 
 def _open_existing(folder: Path, model: str | Path | Encoder | None) -> Collection:
     manifest = Manifest.read(folder)
     encoder = None
     if model is not None:
-        encoder, _ = _encoder(model)
+        encoder = _encoder(model)
         manifest.check_model(encoder.fingerprint, folder)
     return Collection(folder, EmbeddedStore.open(folder / STORE_FOLDER), manifest, encoder)
 
 
-def _create(folder: Path, encoder: Encoder, model: str) -> Collection:
-    manifest = _new_manifest(encoder, model, "embedded")
+def _create(folder: Path, encoder: Encoder) -> Collection:
+    manifest = _new_manifest(encoder, "embedded")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         store = EmbeddedStore.create(folder / STORE_FOLDER)
@@ -297,17 +296,14 @@ def _create(folder: Path, encoder: Encoder, model: str) -> Collection:
     return Collection(folder, store, manifest, encoder)
 
 
-def _new_manifest(encoder: Encoder, model: str, store: str) -> Manifest:
-    settings = dict(encoder.checkpoint.settings) or SearchOptions.suited_to(encoder.heads).settings()
-    return Manifest(model, encoder.fingerprint, store, settings)
+def _new_manifest(encoder: Encoder, store: str) -> Manifest:
+    checkpoint = encoder.checkpoint
+    settings = dict(checkpoint.settings) or SearchOptions.suited_to(encoder.heads).settings()
+    model = checkpoint.loaded_by or {"model": str(checkpoint.folder.resolve())}
+    return Manifest(dict(model), encoder.fingerprint, store, settings)
 
 
-def _encoder(model: str | Path | Encoder | None) -> tuple[Encoder, str]:
-    """The encoder, and what `load` must be given to have it again."""
+def _encoder(model: str | Path | Encoder | None) -> Encoder:
     if isinstance(model, Encoder):
-        return model, str(model.checkpoint.folder.resolve())
-    encoder = load() if model is None else load(model)
-    path = Path(model).expanduser() if model is not None else None
-    if path is not None and path.is_dir():
-        return encoder, str(path.resolve())
-    return encoder, encoder.name
+        return model
+    return load() if model is None else load(model)

@@ -22,14 +22,14 @@ class Manifest:
     """The content of ``library.json``.
 
     Attributes:
-        model: what `trivec.load` was given: a name, or the absolute path of a folder.
+        model: the arguments of `trivec.load` that bring the model back.
         fingerprint: of the encoder that made the vectors.
         store: ``embedded`` or ``memory``.
         search: settings of `SearchOptions` that differ from the defaults.
         format: version of this file and of the folder's layout.
     """
 
-    model: str
+    model: Mapping[str, Any]
     fingerprint: Fingerprint
     store: str = "embedded"
     search: Mapping[str, Any] = field(default_factory=dict)
@@ -56,6 +56,8 @@ class Manifest:
                     f"{folder} was written by a newer trivec (format {version}, this one reads up to "
                     f"{FORMAT_VERSION}): upgrade trivec"
                 )
+            if not isinstance(content["model"], dict):
+                raise TypeError(f"model is {content['model']!r}")
             return cls(**content | {"fingerprint": Fingerprint(**content["fingerprint"])})
         except FileNotFoundError:
             raise LibraryError(

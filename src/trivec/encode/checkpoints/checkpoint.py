@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -80,6 +80,7 @@ class Checkpoint:
         max_length: tokens per text, special tokens included.
         lowercase: whether texts are lower-cased before the tokenizer's own normaliser.
         settings: defaults that came with the model, such as its fusion for hybrid search.
+        loaded_by: the arguments of `trivec.load` that gave it, for those who want it again.
     """
 
     folder: Path
@@ -96,6 +97,7 @@ class Checkpoint:
     max_length: int = 512
     lowercase: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
+    loaded_by: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.pooling not in get_args(Pooling):
