@@ -167,7 +167,6 @@ def main() -> None:
     result = {
         "environment": environment("ir-measures", "scipy"),
         "model": encoder.name,
-        "fingerprint": encoder.fingerprint.digest,
         "search": settings,
         "mean_nDCG@10": means,
         "sets": table,

@@ -33,6 +33,8 @@ class Fingerprint:
 
     model: str
     weights: str
+    architecture: str = ""
+    tokenizer: str = ""
     heads: Mapping[Head, str] = field(default_factory=dict)
     query_prompt: str = ""
     document_prompt: str = ""

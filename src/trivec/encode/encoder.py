@@ -152,6 +152,8 @@ class Encoder:
 
         There is always at least one part, so that an empty iterable still has widths.
         """
+        if not isinstance(texts, Iterable):
+            raise InputError(f"texts must be an iterable of strings, got {type(texts).__name__} {texts!r:.60}")
         job = self._plan(prompt, options)
         source = iter([texts] if isinstance(texts, str) else texts)
         first = True
@@ -196,7 +198,8 @@ class Encoder:
     def count_terms(self, texts: Sequence[str]) -> sp.csr_array:
         """Subword counts of the lower-cased, uncut texts without prompt or special tokens: the input of BM25."""
         encodings = self.tokenizer.pieces([fold_case(clean_text(text)) for text in texts])
-        return count_terms([np.asarray(e.ids, np.int64) for e in encodings], self.tokenizer.vocabulary_size)
+        ids = [np.asarray(encoding.ids, np.int64) for encoding in encodings]
+        return count_terms(ids, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)
 
     def _sparse(self, ids: Sequence[NDArray[np.int64]], weights: Sequence[FloatArray]) -> sp.csr_array:
         return max_weights(ids, weights, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)

@@ -38,9 +38,13 @@ def max_weights(
     return _csr(unique, largest, len(ids), vocabulary_size)
 
 
-def count_terms(ids: Sequence[NDArray[np.int64]], vocabulary_size: int) -> sp.csr_array:
-    """How often each id occurs in each text, as a CSR float32 of shape (texts, vocabulary_size)."""
-    unique, counts = np.unique(_keys(ids, vocabulary_size), return_counts=True)
+def count_terms(ids: Sequence[NDArray[np.int64]], vocabulary_size: int, ignored: Collection[int] = ()) -> sp.csr_array:
+    """How often each id occurs in each text, as a CSR float32 of shape (texts, vocabulary_size).
+
+    ``ignored`` ids are not counted: two unknown letters are not the same term.
+    """
+    keys = _keys(ids, vocabulary_size)
+    unique, counts = np.unique(keys[~np.isin(keys % vocabulary_size, list(ignored))], return_counts=True)
     return _csr(unique, counts.astype(np.float32), len(ids), vocabulary_size)
 
 

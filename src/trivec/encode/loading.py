@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from trivec.encode.training_free import training_free_head
 from trivec.errors import InputError, ModelError, UnknownModelError, require
 
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+_PASSING = ("architectures", "dtype", "torch_dtype", "tokenizer_class", "transformers_version")
 
 
 def load(
@@ -139,7 +141,7 @@ def _fetch_from_hub(name: str, report: Callable[[str], None]) -> Path:
     try:
         return Path(hub.snapshot_download(name, ignore_patterns=unwanted))
     except Exception as error:  # the package's errors share no root that all versions have
-        reason = str(error).splitlines()[0][:200]
+        reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         raise ModelError(
             f"{name} could not be downloaded from the hub ({type(error).__name__}: {reason}): check the name and the "
             "network, or give a local folder"
@@ -183,6 +185,8 @@ def _apply_task(checkpoint: Checkpoint, known: catalogue.KnownModel | None, task
 def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None) -> Runtime:
     if runtime not in ("auto", "onnx", "torch"):
         raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
     on_cpu = device in (None, "cpu") and dtype in (None, "float32")
     if runtime == "onnx" or (runtime == "auto" and on_cpu and _reason_against_onnx(checkpoint) is None):
         if not on_cpu:
@@ -190,6 +194,8 @@ def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str 
         from trivec.encode.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(checkpoint, threads)
+    if threads is not None:
+        raise InputError(f"threads={threads} is for the onnx runtime: call torch.set_num_threads for torch")
     require("torch", "torch", f"running {checkpoint.name} ({_reason_against_onnx(checkpoint) or 'as asked'})")
     from trivec.encode.torch_runtime import TorchRuntime
 
@@ -210,11 +216,22 @@ def fingerprint(checkpoint: Checkpoint) -> Fingerprint:
     return Fingerprint(
         model=checkpoint.name,
         weights=weights_digest(checkpoint.folder),
+        architecture=_digest(json.dumps(_lasting(checkpoint.config), sort_keys=True).encode()),
+        tokenizer=_digest(checkpoint.tokenizer_file.read_bytes()),
         heads=checkpoint.describe_heads(),
         query_prompt=checkpoint.query_prompt,
         document_prompt=checkpoint.document_prompt,
         max_length=checkpoint.max_length,
     )
+
+
+def _lasting(config: Mapping[str, object]) -> dict[str, object]:
+    """What a ``config.json`` says about the model, without what every writer says of itself."""
+    return {name: value for name, value in config.items() if name not in _PASSING and not name.startswith("_")}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def weights_digest(folder: Path) -> str:

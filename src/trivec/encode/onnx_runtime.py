@@ -32,9 +32,8 @@ class OnnxRuntime:
         if threads is not None:
             options.intra_op_num_threads = threads
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(checkpoint.folder))
-        graph = checkpoint.folder / GRAPH_FILE
         try:
-            model = graph.read_bytes() if checkpoint.layout == "trivec" and graph.is_file() else _make(checkpoint)
+            model = _read(checkpoint) or _make(checkpoint)
             self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             if type(error).__module__.startswith("onnxruntime"):
@@ -53,6 +52,14 @@ class OnnxRuntime:
         wanted = [output for head, output in _OUTPUTS.items() if head in heads]
         results = self._session.run(wanted, {"input_ids": ids_BL, "attention_mask": mask_BL})
         return HeadOutputs(**dict(zip(wanted, results, strict=True)))
+
+
+def _read(checkpoint: Checkpoint) -> bytes | None:
+    """The graph that lies beside the weights, unless it lacks a head that was added when loading."""
+    graph = checkpoint.folder / GRAPH_FILE
+    if checkpoint.layout != "trivec" or "training_free_width" in checkpoint.loaded_by or not graph.is_file():
+        return None
+    return graph.read_bytes()
 
 
 def _make(checkpoint: Checkpoint) -> bytes:

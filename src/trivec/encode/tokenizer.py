@@ -18,8 +18,8 @@ from tokenizers import Encoding, Tokenizer, normalizers
 from trivec.errors import CorruptModelError, InputError
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_NEVER = -1e4
-"""Unigram score that keeps a piece out of every segmentation."""
+_NONCHARACTER = "\ufdd0"
+"""A code point that Unicode keeps out of all text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class TextTokenizer:
 
         One entry for each id that `tokenize` gives behind the first special token and the prompt.
         """
-        (encoding,) = self._encode([prompt + text], add_special_tokens=True)
+        (encoding,) = self._encode([prompt + clean_text(text)], add_special_tokens=True)
         first = 1 + _prompt_tokens(encoding, len(prompt))
         count = min(len(encoding.ids), max_length)
         spans: list[tuple[int, int] | None] = []
@@ -138,28 +138,43 @@ class TextTokenizer:
     def _encode(self, texts: Sequence[str], add_special_tokens: bool) -> list[Encoding]:
         clean = [clean_text(text) for text in texts]
         encodings: list[Encoding] = self._tokenizer.encode_batch(clean, add_special_tokens=add_special_tokens)
-        if self._special_pattern is not None:
-            for row, text in enumerate(clean):
-                if self._special_pattern.search(text):
+        if self._takes_special_pieces:
+            for row, (text, encoding) in enumerate(zip(clean, encodings, strict=True)):
+                if self._holds_special_piece(text, encoding):
                     encodings[row] = self._literal.encode(text, add_special_tokens=add_special_tokens)
         return encodings
 
     @cached_property
-    def _special_pattern(self) -> re.Pattern[str] | None:
-        """Finds texts that spell out a special token, for vocabularies whose segmentation would pick it up."""
-        if type(self._tokenizer.model).__name__ != "Unigram":
-            return None
-        added = self._tokenizer.get_added_tokens_decoder().values()
-        names = [re.escape(token.content) for token in added if token.special]
-        return re.compile("|".join(names)) if names else None
+    def _takes_special_pieces(self) -> bool:
+        """Whether segmentation itself may pick special pieces: they stand in a Unigram vocabulary like any other."""
+        return type(self._tokenizer.model).__name__ == "Unigram"
+
+    def _holds_special_piece(self, text: str, encoding: Encoding) -> bool:
+        """Whether text became a special token. The unknown token does so rightly, unless it is spelled out."""
+        own = encoding.ids
+        if any(encoding.special_tokens_mask):
+            own = [number for number, added in zip(own, encoding.special_tokens_mask, strict=True) if not added]
+        found = self.special_ids.intersection(own)
+        if not found:
+            return False
+        unknown = self._tokenizer.model.unk_id if hasattr(self._tokenizer.model, "unk_id") else self.id_of("<unk>")
+        return found != {unknown} or self.token(unknown or 0) in self._normalized(text)
+
+    def _normalized(self, text: str) -> str:
+        normalizer = self._tokenizer.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
 
     @cached_property
     def _literal(self) -> Tokenizer:
-        """The same tokenizer with its special pieces priced out. Made when the first such text is met."""
+        """The same tokenizer without special pieces: their places hold a noncharacter that no text spells.
+
+        Made when the first text is met that needs it.
+        """
         content: dict[str, Any] = json.loads(self._tokenizer.to_str())
+        content["added_tokens"] = []
         for number in self.special_ids:
             if number < len(content["model"]["vocab"]):
-                content["model"]["vocab"][number][1] = _NEVER
+                content["model"]["vocab"][number][0] = f"{_NONCHARACTER}{number}"
         literal = Tokenizer.from_str(json.dumps(content))
         literal.encode_special_tokens = True
         return literal
