@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import struct
@@ -25,6 +26,9 @@ _DTYPES: dict[str, str] = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_MAX_HEADER_BYTES = 100_000_000
+_MAX_DIMENSIONS = 32
+_MAX_NUMBERS = 1 << 48  # an empty tensor fits its bytes with any width, numpy's integers do not hold any
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +47,54 @@ def read_header(path: Path) -> tuple[dict[str, TensorPlace], dict[str, str]]:
     Raises:
         CorruptModelError: the file is not whole safetensors.
     """
-    size = path.stat().st_size
     try:
-        with path.open("rb") as file:
-            (header_length,) = struct.unpack("<Q", file.read(8))
-            if header_length > min(size, 100_000_000):
-                raise ValueError(f"its header claims {header_length} bytes")
-            header = json.loads(file.read(header_length))
-        metadata = header.pop("__metadata__", {})
-        start = 8 + header_length
-        places = {name: _place(entry, start) for name, entry in header.items()}
+        header, start = _read_json(path)
+        metadata = _check_metadata(header.pop("__metadata__", {}))
+        places = {name: _place(name, entry, start) for name, entry in header.items()}
         end = max((place.offset + place.length for place in places.values()), default=start)
+        size = path.stat().st_size
         if end > size:
             raise ValueError(f"it should have {end} bytes and has {size}")
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+    except (ValueError, RecursionError, struct.error) as error:
         raise CorruptModelError(f"{path} is not a whole safetensors file ({error}): fetch or write it again") from error
     return places, metadata
 
 
-def _place(entry: Mapping[str, object], start: int) -> TensorPlace:
-    shape = tuple(int(n) for n in entry["shape"])  # type: ignore[attr-defined]
-    first, last = (int(n) for n in entry["data_offsets"])  # type: ignore[attr-defined]
-    dtype = str(entry["dtype"])
-    if last - first != int(np.prod(shape, dtype=np.int64)) * np.dtype(_DTYPES[dtype]).itemsize:
-        raise ValueError(f"a tensor of shape {shape} does not fit its {last - first} bytes")
-    return TensorPlace(dtype, shape, start + first, last - first)
+def _read_json(path: Path) -> tuple[dict[str, object], int]:
+    """The header as it stands in the file, and where the tensors' bytes start."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > min(path.stat().st_size, _MAX_HEADER_BYTES):
+            raise ValueError(f"its header claims {length} bytes")
+        header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is no object but a {type(header).__name__}")
+    return header, 8 + length
+
+
+def _check_metadata(metadata: object) -> dict[str, str]:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError(f"its metadata is no mapping of texts to texts: {metadata!r}")
+    return metadata
+
+
+def _place(name: str, entry: object, start: int) -> TensorPlace:
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        raise ValueError(f"tensor {name!r} is described as {entry!r}")
+    dtype, shape, span = entry["dtype"], _whole_numbers(entry["shape"]), _whole_numbers(entry["data_offsets"])
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ValueError(f"tensor {name!r} has dtype {dtype!r}, not one of {', '.join(_DTYPES)}")
+    if len(shape) > _MAX_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MAX_NUMBERS:
+        raise ValueError(f"no array can have the shape {shape} of tensor {name!r}")
+    if len(span) != 2 or span[1] - span[0] != math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize:
+        raise ValueError(f"tensor {name!r} of dtype {dtype} and shape {shape} does not fit its bytes {span}")
+    return TensorPlace(dtype, shape, start + span[0], span[1] - span[0])
+
+
+def _whole_numbers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
+        raise ValueError(f"{value!r} is no list of whole numbers")
+    return tuple(value)
 
 
 def memory_map(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -79,8 +106,7 @@ def memory_map(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def _view(buffer: mmap.mmap, place: TensorPlace) -> NDArray[np.generic]:
-    count = int(np.prod(place.shape, dtype=np.int64))
-    array = np.frombuffer(buffer, _DTYPES[place.dtype], count, place.offset).reshape(place.shape)
+    array = np.frombuffer(buffer, _DTYPES[place.dtype], math.prod(place.shape), place.offset).reshape(place.shape)
     if place.dtype == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array

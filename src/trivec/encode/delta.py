@@ -7,11 +7,13 @@ backbone, a low-rank update ``W.lora_a`` (r, in) and ``W.lora_b`` (out, r), merg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from trivec.encode.checkpoints.bge_m3 import stray_tensors
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import memory_map, read_header
 from trivec.types import FloatArray
@@ -23,37 +25,72 @@ class Delta:
     """What a delta file holds.
 
     Raises:
-        CorruptModelError: half of a low-rank pair is missing.
+        CorruptModelError: half of a low-rank pair is missing, a tensor is neither of a pair nor of a head, or the
+            scale is no number.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._tensors = {name: np.asarray(value, np.float32) for name, value in memory_map(path).items()}
-        self._scale = float(read_header(path)[1].get("scale", "1"))
-        downs = {name.removesuffix(_DOWN) for name in self._tensors if name.endswith(_DOWN)}
-        ups = {name.removesuffix(_UP) for name in self._tensors if name.endswith(_UP)}
-        if downs != ups:
-            raise CorruptModelError(f"{path} holds half a low-rank pair for {sorted(downs ^ ups)}: fetch it again")
-        self._low_rank = downs
+        tensors = {name: np.asarray(value, np.float32) for name, value in memory_map(path).items()}
+        self._scale = _read_scale(path)
+        self._downs = _take(tensors, _DOWN)
+        self._ups = _take(tensors, _UP)
+        self._heads = tensors
+        halves = sorted(self._downs.keys() ^ self._ups.keys())
+        if halves:
+            raise CorruptModelError(f"{path} holds half a low-rank pair for {halves}: fetch it again")
+        stray = stray_tensors(tensors)
+        if stray:
+            raise CorruptModelError(
+                f"{path} holds {stray}, which belong to no head and no low-rank pair: rename them to W{_DOWN} and W{_UP}"
+            )
 
     @property
     def heads(self) -> dict[str, FloatArray]:
         """The tensors of the heads."""
-        return {name: value for name, value in self._tensors.items() if name.split(".")[0] in ("sparse", "multi")}
+        return dict(self._heads)
 
     def merge(self, backbone: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[str, FloatArray]]:
         """The weights of the backbone, updated.
 
         Raises:
-            CorruptModelError: the delta updates a weight that the backbone does not have.
+            CorruptModelError: the delta updates a weight that the backbone does not have, or has in another shape.
         """
-        left = set(self._low_rank)
+        left = set(self._downs)
         for name, weight in backbone:
             if name in left:
                 left.discard(name)
-                update = self._tensors[name + _UP] @ self._tensors[name + _DOWN]
-                yield name, weight + np.float32(self._scale) * update
+                yield name, weight + np.float32(self._scale) * self._update(name, weight.shape)
             else:
                 yield name, weight
         if left:
-            raise CorruptModelError(f"{self._path} updates weights that the backbone lacks: {sorted(left)}")
+            raise CorruptModelError(
+                f"{self._path} updates weights that the backbone lacks: {sorted(left)}; fetch the delta of this model"
+            )
+
+    def _update(self, name: str, shape: tuple[int, ...]) -> FloatArray:
+        """B A, of exactly the weight's shape: numpy would spread a smaller one over the weight."""
+        up, down = self._ups[name], self._downs[name]
+        if not up.ndim == down.ndim == 2 or up.shape[1] != down.shape[0] or (up.shape[0], down.shape[1]) != shape:
+            raise CorruptModelError(
+                f"{self._path} updates {name} of shape {shape} by {up.shape} times {down.shape}, which does not fit: "
+                "fetch the delta of this model"
+            )
+        return up @ down
+
+
+def _read_scale(path: Path) -> float:
+    text = read_header(path)[1].get("scale", "1")
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = math.nan
+    if not math.isfinite(scale):
+        raise CorruptModelError(f"{path} has the scale {text!r}, which is no finite number: fetch or write it again")
+    return scale
+
+
+def _take(tensors: dict[str, FloatArray], ending: str) -> dict[str, FloatArray]:
+    """Move the tensors whose name has the ending into a dict of their own, without it."""
+    names = [name for name in tensors if name.endswith(ending)]
+    return {name.removesuffix(ending): tensors.pop(name) for name in names}

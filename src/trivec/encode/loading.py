@@ -42,7 +42,7 @@ def load(
         runtime: ``onnx``, ``torch``, or ``auto``: ONNX Runtime for BERT-like models on CPU, torch for the rest.
         device: for torch: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype: for torch: ``float32``, ``float16``, ``bfloat16``.
-        threads: for ONNX Runtime; None is one a physical core.
+        threads: None is one a physical core. For torch it holds for the whole process.
         card: name of the catalogue's line that tells pooling, prompts and length of a bare local folder.
         task: for models with one prompt a task, such as llm-embedder.
         training_free_width: give a model without multi-vector head a training-free one of this width.
@@ -194,9 +194,9 @@ def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str 
         from trivec.encode.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(checkpoint, threads)
+    torch = require("torch", "torch", f"running {checkpoint.name} ({_reason_against_onnx(checkpoint) or 'as asked'})")
     if threads is not None:
-        raise InputError(f"threads={threads} is for the onnx runtime: call torch.set_num_threads for torch")
-    require("torch", "torch", f"running {checkpoint.name} ({_reason_against_onnx(checkpoint) or 'as asked'})")
+        torch.set_num_threads(threads)
     from trivec.encode.torch_runtime import TorchRuntime
 
     return TorchRuntime(checkpoint, device, dtype)

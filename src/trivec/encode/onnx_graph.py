@@ -21,11 +21,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from trivec.encode.checkpoints import plain
 from trivec.encode.checkpoints.checkpoint import Checkpoint, DenseModule, Linear
+from trivec.encode.checkpoints.weights import WEIGHTS_FILE
 from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import TensorPlace, read_header
 
-WEIGHTS_FILE = "model.safetensors"
 _OPSET = 17
 _IR_VERSION = 8
 _PREFIXES = ("", "bert.", "roberta.", "model.", "0.auto_model.")
@@ -51,7 +52,7 @@ def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
 
     Raises:
         ModelError: the architecture is not one of those above.
-        CorruptModelError: a weight is missing or has an unexpected shape.
+        CorruptModelError: a weight is missing, or does not have the shape that ``config.json`` gives it.
     """
     reason = unsupported_reason(checkpoint)
     if reason:
@@ -65,6 +66,14 @@ class _Builder:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
+        self.config_path = checkpoint.folder / plain.CONFIG_FILE
+        self.width = checkpoint.hidden_size
+        self.inner_width = self.number("intermediate_size")
+        self.attention_heads = self.number("num_attention_heads")
+        if self.width % self.attention_heads:
+            raise plain.unexpected(
+                self.config_path, f"has {self.attention_heads} attention heads for a hidden_size of {self.width}"
+            )
         self.path = checkpoint.folder / WEIGHTS_FILE
         self.places, _ = read_header(self.path)
         self.prefix = _find_prefix(self.places, self.path)
@@ -85,29 +94,41 @@ class _Builder:
             self.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
-    def stored(self, name: str) -> str:
+    def number(self, key: str) -> int:
+        """A size that the configuration must give."""
+        return plain.whole_number(self.config_path, self.config, key)
+
+    def stored(self, name: str, *shape: int) -> str:
         """A weight of the backbone, as stored: a byte range of the weights file."""
         place = self.places.get(self.prefix + name)
-        if place is None or place.dtype not in _ONNX_TYPES:
-            found = "is missing" if place is None else f"has type {place.dtype}"
-            raise CorruptModelError(f"{self.path}: the weight {name} {found}: fetch the model again")
+        if place is None:
+            raise CorruptModelError(f"{self.path}: the weight {name} is missing: fetch the model again")
+        if place.dtype not in _ONNX_TYPES or place.shape != shape:
+            raise CorruptModelError(
+                f"{self.path}: the weight {name} has type {place.dtype} and shape {place.shape}, while "
+                f"{plain.CONFIG_FILE} asks for floating-point numbers of shape {shape}: fetch the model again"
+            )
         if name not in self.known:
             self.known.add(name)
             self.initializers.append(_external(name, place))
         return name
 
-    def weight(self, name: str) -> str:
+    def weight(self, name: str, *shape: int) -> str:
         """A weight of the backbone as float32."""
-        return self.as_float(self.stored(name), self.places[self.prefix + name])
+        return self.as_float(self.stored(name, *shape), self.places[self.prefix + name])
 
     def as_float(self, tensor: str, place: TensorPlace) -> str:
         return tensor if place.dtype == "F32" else self.node("Cast", tensor, to=TensorProto.FLOAT)
 
-    def linear(self, tokens: str, name: str) -> str:
-        return self.node("Gemm", tokens, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), transB=1)
+    def linear(self, tokens: str, name: str, width_out: int, width_in: int) -> str:
+        weight, bias = self.weight(f"{name}.weight", width_out, width_in), self.weight(f"{name}.bias", width_out)
+        return self.node("Gemm", tokens, weight, bias, transB=1)
+
+    def norm_weights(self, name: str) -> tuple[str, str]:
+        return self.weight(f"{name}.weight", self.width), self.weight(f"{name}.bias", self.width)
 
     def add_and_norm(self, new: str, residual: str, name: str) -> str:
-        scale, shift = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        scale, shift = self.norm_weights(name)
         return self.node(
             "SkipLayerNormalization",
             new,
@@ -120,18 +141,22 @@ class _Builder:
 
     @property
     def epsilon(self) -> float:
-        return float(str(self.config.get("layer_norm_eps", 1e-12)))
+        value = self.config.get("layer_norm_eps", 1e-12)
+        if not isinstance(value, float) or not 0 < value < 1:
+            raise plain.unexpected(
+                self.config_path, f"has {value!r} for layer_norm_eps, where a small number should be"
+            )
+        return value
 
     # -- the encoder ----------------------------------------------------------------------------------------
 
     def build(self) -> onnx.ModelProto:
-        width = self.checkpoint.hidden_size
         shape_BL = self.node("Shape", "input_ids")
-        self.shape_BLD = self.node("Concat", shape_BL, self.constant("width", np.array([width])), axis=0)
-        self.shape_TD = self.constant("shape_TD", np.array([-1, width]))
+        self.shape_BLD = self.node("Concat", shape_BL, self.constant("width", np.array([self.width])), axis=0)
+        self.shape_TD = self.constant("shape_TD", np.array([-1, self.width]))
         self.shape_BL = shape_BL
         tokens_TD = self.embed()
-        for layer in range(int(str(self.config["num_hidden_layers"]))):
+        for layer in range(self.number("num_hidden_layers")):
             tokens_TD = self.layer(tokens_TD, f"encoder.layer.{layer}.")
         outputs = [self.dense_output(tokens_TD)]
         if self.checkpoint.sparse is not None:
@@ -141,10 +166,10 @@ class _Builder:
         return self.model(outputs)
 
     def embed(self) -> str:
-        words = self.stored("embeddings.word_embeddings.weight")
+        words = self.stored("embeddings.word_embeddings.weight", self.number("vocab_size"), self.width)
         place = self.places[self.prefix + words]
         words_BLD = self.as_float(self.node("Gather", words, "input_ids"), place)
-        offset = 0 if self.config["model_type"] == "bert" else int(str(self.config.get("pad_token_id", 1))) + 1
+        offset = plain.position_offset(self.config_path, self.config)
         length = self.node(
             "Slice", self.shape_BL, self.constant("one", np.array([1])), self.constant("two", np.array([2]))
         )
@@ -152,31 +177,32 @@ class _Builder:
         last = self.node("Add", length, first)
         positions_LD = self.node(
             "Slice",
-            self.weight("embeddings.position_embeddings.weight"),
+            self.weight("embeddings.position_embeddings.weight", self.number("max_position_embeddings"), self.width),
             first,
             last,
             self.constant("axis0", np.array([0])),
         )
-        types = self.weight("embeddings.token_type_embeddings.weight")
+        types = self.weight("embeddings.token_type_embeddings.weight", self.number("type_vocab_size"), self.width)
         type_D = self.node("Gather", types, self.constant("zero", np.array(0)))
         summed = self.node("Add", words_BLD, self.node("Add", positions_LD, type_D))
-        scale, shift = (self.weight(f"embeddings.LayerNorm.{part}") for part in ("weight", "bias"))
+        scale, shift = self.norm_weights("embeddings.LayerNorm")
         normed = self.node("LayerNormalization", summed, scale, shift, axis=-1, epsilon=self.epsilon)
         return self.node("Reshape", normed, self.shape_TD)
 
     def layer(self, tokens_TD: str, name: str) -> str:
+        d, f = self.width, self.inner_width
         query, key, value = (
-            self.node("Reshape", self.linear(tokens_TD, f"{name}attention.self.{part}"), self.shape_BLD)
+            self.node("Reshape", self.linear(tokens_TD, f"{name}attention.self.{part}", d, d), self.shape_BLD)
             for part in ("query", "key", "value")
         )
         attended = self.node(
             "MultiHeadAttention", query, key, value, "", "attention_mask",
-            domain="com.microsoft", num_heads=int(str(self.config["num_attention_heads"])),
+            domain="com.microsoft", num_heads=self.attention_heads,
         )  # fmt: skip
-        attended_TD = self.linear(self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense")
+        attended_TD = self.linear(self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense", d, d)
         tokens_TD = self.add_and_norm(attended_TD, tokens_TD, f"{name}attention.output.LayerNorm")
-        inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense"), domain="com.microsoft")
-        return self.add_and_norm(self.linear(inner, f"{name}output.dense"), tokens_TD, f"{name}output.LayerNorm")
+        inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense", f, d), domain="com.microsoft")
+        return self.add_and_norm(self.linear(inner, f"{name}output.dense", d, f), tokens_TD, f"{name}output.LayerNorm")
 
     # -- the heads ------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from trivec.errors import CorruptModelError
 from trivec.types import FloatArray
 
 _BLOCK = 32
+_BYTES: dict[int, Callable[[int], float]] = {0: lambda values: 4 * values, 1: lambda values: 18 * values / _BLOCK}
+"""Bytes of a tensor by its type and number of values."""
 
 
 class _Cursor:
@@ -83,7 +85,9 @@ class PackedModel:
         cursor = _Cursor(data)
         if cursor.bytes(4) != b"E5S1" or cursor.take("I") != (1,):
             raise ValueError("it does not begin with E5S1 version 1")
-        hidden, layers, heads, inner, vocabulary, positions, types = cursor.integers(7)
+        hidden, layers, heads, inner, vocabulary, positions, types = sizes = cursor.integers(7)
+        if min(sizes) < 1:
+            raise ValueError(f"its sizes are {sizes}")
         (epsilon,) = cursor.take("f")
         if cursor.integers(1) != [_BLOCK]:
             raise ValueError(f"its blocks do not hold {_BLOCK} weights")
@@ -106,7 +110,7 @@ class PackedModel:
         Raises:
             CorruptModelError: it is missing or has another size.
         """
-        kind, count, offset = self.directory.get(name, (0, -1, 0))
+        kind, count, offset = self._place(name)
         if count != int(np.prod(shape)):
             raise CorruptModelError(f"the packed tensor {name} has {count} values, expected shape {shape}: fetch again")
         if kind == 0:
@@ -118,16 +122,18 @@ class PackedModel:
         unpacked[:, 16:] = ((blocks["codes"] >> 4).astype(np.float32) - 8) * scale
         return unpacked.reshape(shape)
 
+    def _place(self, name: str) -> tuple[int, int, int]:
+        if name not in self.directory:
+            raise CorruptModelError(f"the packed model lacks the tensor {name}: fetch it again")
+        return self.directory[name]
+
     def bert_tensors(self) -> Iterator[tuple[str, FloatArray]]:
         """All weights under the names of a Hugging Face ``BertModel`` without pooler."""
         h, f = self.hidden, self.inner
         yield "embeddings.word_embeddings.weight", self.tensor("emb.word", self.vocabulary, h)
         yield "embeddings.position_embeddings.weight", self.tensor("emb.pos", self.positions, h)
-        stored_types = self.directory["emb.type"][1] // h
-        yield (
-            "embeddings.token_type_embeddings.weight",
-            self.tensor("emb.type", stored_types, h)[: self.types],
-        )
+        stored_types = max(self.types, self._place("emb.type")[1] // h)
+        yield "embeddings.token_type_embeddings.weight", self.tensor("emb.type", stored_types, h)[: self.types]
         yield "embeddings.LayerNorm.weight", self.tensor("emb.ln.w", h)
         yield "embeddings.LayerNorm.bias", self.tensor("emb.ln.b", h)
         linears = (
@@ -177,6 +183,8 @@ def _read_directory(cursor: _Cursor) -> dict[str, tuple[int, int, int]]:
         (length,) = cursor.take("H")
         name = cursor.bytes(int(length)).decode()
         kind, values, offset, size = (int(value) for value in cursor.take("BIQQ"))
+        if kind not in _BYTES or size != _BYTES[kind](values):
+            raise ValueError(f"the tensor {name} of type {kind} has {size} bytes for {values} values")
         if offset + size > len(cursor.data):
             raise ValueError(f"the tensor {name} ends behind the file's end")
         directory[name] = (kind, values, offset)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
+from trivec.encode.checkpoints.weights import reason
 from trivec.encode.runtime import HeadOutputs
 from trivec.errors import CorruptModelError, InputError, require
 from trivec.types import FloatArray, Head
@@ -106,8 +107,12 @@ def _load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: 
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise CorruptModelError(f"transformers cannot load {checkpoint.folder} ({error}): check the folder") from error
+    except ImportError:
+        raise
+    except Exception as error:  # the errors of transformers, safetensors and pickle share no root
+        raise CorruptModelError(
+            f"transformers cannot load {checkpoint.folder} ({reason(error)}): check the folder, or fetch it again"
+        ) from error
     finally:
         log.set_verbosity(verbosity)
         log.enable_progress_bar()

@@ -8,8 +8,7 @@ missing, and is never filled with random numbers.
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ import numpy as np
 
 from trivec.encode.checkpoints import plain, sentence_transformers
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear, MultiHead
+from trivec.encode.checkpoints.weights import read_linear, read_state_dict
 from trivec.errors import CorruptModelError, require
 from trivec.tensorfile import memory_map, replacing, write_tensors
 
 HEADS_FILE = "heads.safetensors"
 SPARSE_FILE, MULTI_FILE = "sparse_linear.pt", "colbert_linear.pt"
+_TENSORS = ("sparse.weight", "sparse.bias", "multi.weight", "multi.bias")
 
 
 def matches(folder: Path) -> bool:
@@ -32,9 +33,8 @@ def matches(folder: Path) -> bool:
 
 def read(folder: Path) -> Checkpoint:
     """Read the heads; pooling is CLS with normalisation, there are no prompts."""
-    checkpoint = plain.read(folder)
-    if sentence_transformers.matches(folder):
-        checkpoint = sentence_transformers.read(folder)
+    layout = sentence_transformers if sentence_transformers.matches(folder) else plain
+    checkpoint = layout.read(folder)
     sparse, multi = read_heads(folder, checkpoint.hidden_size)
     return replace(
         checkpoint,
@@ -52,61 +52,59 @@ def read_heads(folder: Path, hidden_size: int) -> tuple[Linear | None, Linear | 
         CorruptModelError: a head does not fit the backbone.
     """
     if (folder / HEADS_FILE).is_file():
-        sparse, multi = heads_from_tensors(memory_map(folder / HEADS_FILE))
+        sparse, multi = _from_safetensors(folder / HEADS_FILE)
     else:
         sparse, multi = _from_pickle(folder / SPARSE_FILE), _from_pickle(folder / MULTI_FILE)
-    for linear, rows, name in ((sparse, 1, "sparse"), (multi, None, "multi-vector")):
-        if linear is None:
-            continue
-        if linear.weight.shape[1] != hidden_size or (rows is not None and linear.width != rows):
-            raise CorruptModelError(
-                f"the {name} head in {folder} has shape {linear.weight.shape}, which does not fit a backbone of width "
-                f"{hidden_size}: the files belong to different models"
-            )
+    if sparse is not None:
+        sparse.check(f"the sparse head in {folder}", hidden_size, outputs=1)
+    if multi is not None:
+        multi.check(f"the multi-vector head in {folder}", hidden_size)
     return sparse, multi
 
 
 def heads_from_tensors(tensors: Mapping[str, Any]) -> tuple[Linear | None, Linear | None]:
     """The lexical and the multi-vector head out of the tensors of a ``heads.safetensors``."""
-    return _from_tensors(tensors, "sparse."), _from_tensors(tensors, "multi.")
+    return read_linear(tensors, "sparse."), read_linear(tensors, "multi.")
 
 
-def _from_tensors(tensors: Mapping[str, Any], prefix: str) -> Linear | None:
-    if f"{prefix}weight" not in tensors:
-        return None
-    bias = tensors.get(f"{prefix}bias")
-    weight = np.asarray(tensors[f"{prefix}weight"], np.float32)
-    return Linear(weight, None if bias is None else np.asarray(bias, np.float32))
+def stray_tensors(names: Collection[str]) -> list[str]:
+    """Those that make no head: tensors of another name, and a bias without its weight."""
+    return sorted(name for name in names if name not in _TENSORS or name.replace("bias", "weight") not in names)
+
+
+def _from_safetensors(path: Path) -> tuple[Linear | None, Linear | None]:
+    tensors = memory_map(path)
+    stray = stray_tensors(tensors)
+    if stray or not tensors:
+        raise CorruptModelError(f"{path} holds {stray}, which make no head: fetch or export the model again")
+    return heads_from_tensors(tensors)
 
 
 def _from_pickle(path: Path) -> Linear | None:
     if not path.is_file():
         return None
-    torch = require("torch", "torch", f"reading {path.name}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return _from_tensors({name: tensor.float().numpy() for name, tensor in state.items()}, "")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, OSError) as error:
-        raise CorruptModelError(f"{path} is no state dict of a linear layer ({error}): fetch it again") from error
+    state = read_state_dict(path)
+    linear = read_linear(state, "")
+    if linear is None:
+        raise CorruptModelError(f"{path} is no state dict of a linear layer (it holds {sorted(state)}): fetch it again")
+    return linear
 
 
 def write_heads(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the trained heads as ``heads.safetensors``."""
-    named = (("sparse", checkpoint.sparse), ("multi", checkpoint.multi.linear if checkpoint.multi else None))
+    """Write the trained heads, as they are, as ``heads.safetensors``."""
     tensors = {}
-    for name, linear in named:
+    for name, linear in (("sparse", checkpoint.sparse), ("multi", checkpoint.trained_multi)):
         if linear is not None:
             tensors[f"{name}.weight"] = linear.weight
-            tensors[f"{name}.bias"] = np.zeros(linear.width, np.float32) if linear.bias is None else linear.bias
+            tensors |= {} if linear.bias is None else {f"{name}.bias": linear.bias}
     if tensors:
         write_tensors(folder / HEADS_FILE, tensors, {"format": "pt"})
 
 
 def write_pickled_heads(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the two ``.pt`` files, as FlagEmbedding reads them."""
+    """Write the two ``.pt`` files, as FlagEmbedding reads them: never without a bias."""
     torch = require("torch", "torch", "writing .pt files")
-    multi = checkpoint.multi.linear if checkpoint.multi is not None else None
-    for name, linear in ((SPARSE_FILE, checkpoint.sparse), (MULTI_FILE, multi)):
+    for name, linear in ((SPARSE_FILE, checkpoint.sparse), (MULTI_FILE, checkpoint.trained_multi)):
         if linear is None:
             continue
         bias = np.zeros(linear.width, np.float32) if linear.bias is None else linear.bias

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from trivec.errors import ModelError
+from trivec.errors import CorruptModelError, ModelError
 from trivec.types import FloatArray, Head
 
 Pooling: TypeAlias = Literal["cls", "mean", "max", "last"]
@@ -36,6 +36,22 @@ class Linear:
         if self.bias is not None:
             content.update(np.ascontiguousarray(self.bias, np.float32).tobytes())
         return content.hexdigest()[:8]
+
+    def check(self, what: str, inputs: int, outputs: int | None = None, source: str = "a backbone") -> None:
+        """Refuse a layer that cannot be applied to vectors of width ``inputs``.
+
+        Raises:
+            CorruptModelError: the weight is not (``outputs``, ``inputs``), with any number of outputs if None, or the
+                bias is not as long as the output.
+        """
+        shape, bias = self.weight.shape, None if self.bias is None else self.bias.shape
+        whole = len(shape) == 2 and shape[0] > 0 and bias in (None, shape[:1])
+        if not whole or shape[1] != inputs or outputs not in (None, shape[0]):
+            beside = "" if bias is None else f"a bias of shape {bias} and "
+            raise CorruptModelError(
+                f"{what} has {beside}a weight of shape {shape}, which does not fit {source} of width {inputs}: the "
+                "files belong to different models, fetch them again"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +138,11 @@ class Checkpoint:
         if self.multi is None:
             return None
         return self.hidden_size if self.multi.linear is None else self.multi.linear.width
+
+    @property
+    def trained_multi(self) -> Linear | None:
+        """The multi-vector layer that training made, or None if there is none or the head is training-free."""
+        return None if self.multi is None or self.multi.seed is not None else self.multi.linear
 
     @property
     def tokenizer_file(self) -> Path:

@@ -7,16 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from trivec.encode.checkpoints import bge_m3, native, sentence_transformers
+from trivec.encode.checkpoints import bge_m3, native, plain, sentence_transformers
 from trivec.encode.checkpoints.checkpoint import Checkpoint
-from trivec.encode.checkpoints.plain import read_json
-from trivec.errors import CorruptModelError, InputError, ModelError, require
+from trivec.encode.checkpoints.weights import WEIGHTS_FILE, read_weights
+from trivec.errors import CorruptModelError, InputError, ModelError
 from trivec.tensorfile import memory_map, write_json, write_tensors
 
 Layout: TypeAlias = Literal["trivec", "bge-m3", "sentence-transformers", "plain"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
-_WEIGHTS = "model.safetensors"
 _KEPT = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.bpe.model", "vocab.txt",
          "NOTICE", "LICENSE")  # fmt: skip
 
@@ -28,7 +27,8 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, layout: Layout = "tr
         checkpoint: what to write.
         folder: must not exist yet.
         layout: ``trivec`` holds an ONNX graph and needs no torch to run; ``bge-m3`` keeps trained heads as
-            ``heads.safetensors``; ``sentence-transformers`` and ``plain`` keep the dense part only.
+            ``heads.safetensors``; ``sentence-transformers`` and ``plain`` keep the dense part only, ``plain`` only
+            that of a model that says nothing of its own: CLS pooling, normalised, no prompts.
         pickled: for ``bge-m3``, also write ``sparse_linear.pt`` and ``colbert_linear.pt``, which FlagEmbedding reads.
 
     Raises:
@@ -48,15 +48,34 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, layout: Layout = "tr
 
 
 def _check(checkpoint: Checkpoint, layout: Layout) -> None:
-    free = checkpoint.multi is not None and checkpoint.multi.seed is not None
-    if layout == "bge-m3" and checkpoint.sparse is None and (checkpoint.multi is None or free):
+    if layout == "bge-m3" and checkpoint.sparse is None and checkpoint.trained_multi is None:
         raise ModelError(f"{checkpoint.name} has no trained head for the bge-m3 layout: choose another layout")
+    lost = _lost(checkpoint, layout)
+    if lost:
+        raise ModelError(
+            f"the {layout} layout cannot hold what {checkpoint.name} has ({', '.join(lost)}): choose another layout"
+        )
+
+
+def _lost(checkpoint: Checkpoint, layout: Layout) -> list[str]:
+    """What shapes the dense vectors of a model and would be another in a folder of the layout."""
+    lost = {"vectors that are not normalised": layout in ("plain", "bge-m3") and not checkpoint.normalize}
+    if layout == "plain":
+        limit = plain.position_limit(checkpoint.folder / plain.CONFIG_FILE, checkpoint.config)
+        lost |= {
+            f"{checkpoint.pooling} pooling": checkpoint.pooling != "cls",
+            "dense layers": bool(checkpoint.dense_modules),
+            "prompts": bool(checkpoint.query_prompt or checkpoint.document_prompt),
+            "lower-casing": checkpoint.lowercase,
+            f"a limit of {checkpoint.max_length} tokens": checkpoint.max_length < limit,
+        }
+    return [words for words, there in lost.items() if there]
 
 
 def _write(checkpoint: Checkpoint, folder: Path, layout: Layout, pickled: bool) -> None:
     folder.mkdir()
     write_json(folder / "config.json", dict(checkpoint.config))
-    write_tensors(folder / _WEIGHTS, backbone_tensors(checkpoint.folder), {"format": "pt"})
+    write_tensors(folder / WEIGHTS_FILE, backbone_tensors(checkpoint.folder), {"format": "pt"})
     for name in _KEPT:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)
@@ -72,22 +91,24 @@ def _write(checkpoint: Checkpoint, folder: Path, layout: Layout, pickled: bool) 
 
 
 def backbone_tensors(folder: Path) -> dict[str, Any]:
-    """All weights of a folder's backbone: one safetensors file, several, or a pickle read weights-only.
+    """All weights of a folder's backbone: one safetensors file, several, or a pickle.
 
     Raises:
-        CorruptModelError: there are none, or a part is missing.
+        CorruptModelError: there are none, a part is missing, or a file is damaged.
     """
-    if (folder / _WEIGHTS).is_file():
-        return memory_map(folder / _WEIGHTS)
-    index = folder / f"{_WEIGHTS}.index.json"
-    if index.is_file():
-        parts = sorted(set(read_json(index)["weight_map"].values()))
-        missing = [part for part in parts if not (folder / part).is_file()]
-        if missing:
-            raise CorruptModelError(f"{folder} lacks {missing[0]}: fetch the model again")
-        return {name: tensor for part in parts for name, tensor in memory_map(folder / part).items()}
-    if (folder / "pytorch_model.bin").is_file():
-        torch = require("torch", "torch", f"reading {folder / 'pytorch_model.bin'}")
-        state = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-        return {name: tensor.float().numpy() for name, tensor in state.items() if tensor.is_floating_point()}
-    raise CorruptModelError(f"{folder} holds no weights ({_WEIGHTS} or pytorch_model.bin): fetch the model again")
+    index = folder / f"{WEIGHTS_FILE}.index.json"
+    if (folder / WEIGHTS_FILE).is_file() or not index.is_file():
+        return read_weights(folder)
+    tensors = {}
+    for part in _parts(index):
+        if not (folder / part).is_file():
+            raise CorruptModelError(f"{folder} lacks {part}: fetch the model again")
+        tensors |= memory_map(folder / part)
+    return tensors
+
+
+def _parts(index: Path) -> list[str]:
+    places = plain.read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(part, str) for part in places.values()):
+        raise plain.unexpected(index, "has no weight_map from tensors to files")
+    return sorted(set(places.values()))

@@ -1,17 +1,20 @@
 """trivec's own layout: ``trivec.json`` says everything, and ONNX Runtime needs no torch to run it.
 
-    trivec.json        name, pooling, prompts, length, heads, default search settings
+    trivec.json        name, digests of the heads, default search settings
     config.json        of the backbone
     model.safetensors  the backbone, float32
     model.onnx         the graph, pointing into model.safetensors
     heads.safetensors  trained heads, if any
     tokenizer.json
 
-The sentence-transformers files lie beside them, so the dense part loads there too.
+The sentence-transformers files lie beside them: pooling, dense layers, prompts and length are read from there, and
+the dense part loads there too. The graph holds copies of the heads and dense layers; the digests in the manifest see
+to it that these are the ones in the files, which torch reads.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from trivec.tensorfile import write_json
 MANIFEST = "trivec.json"
 GRAPH_FILE = "model.onnx"
 FORMAT_VERSION = 1
+_MAX_SEED = 2**32 - 1
 
 
 def matches(folder: Path) -> bool:
@@ -36,40 +40,73 @@ def read(folder: Path) -> Checkpoint:
     """Read the manifest and the heads that it names.
 
     Raises:
-        CorruptModelError: the manifest was written by a newer trivec, or is not complete.
+        CorruptModelError: the manifest was written by a newer trivec or is damaged, or the heads are not those that
+            it names.
     """
-    manifest = plain.read_json(folder / MANIFEST)
-    if int(manifest.get("format", 0)) > FORMAT_VERSION:
-        raise CorruptModelError(
-            f"{folder / MANIFEST} has format {manifest['format']}, this trivec reads up to {FORMAT_VERSION}: "
-            "upgrade trivec"
-        )
+    manifest = _read_manifest(folder / MANIFEST)
     base = sentence_transformers.read(folder)
     sparse, multi = bge_m3.read_heads(folder, base.hidden_size)
-    return replace(
+    free = _training_free(folder / MANIFEST, manifest, base.hidden_size)
+    checkpoint = replace(
         base,
         layout="trivec",
         name=str(manifest.get("name", folder.name)),
         sparse=sparse,
-        multi=_multi_head(manifest, base.hidden_size) if multi is None else MultiHead(multi),
+        multi=free if multi is None else MultiHead(multi),
         settings=manifest.get("search", {}),
     )
+    _check_heads(checkpoint, manifest.get("heads", {}))
+    return checkpoint
 
 
-def _multi_head(manifest: dict[str, Any], hidden_size: int) -> MultiHead | None:
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = plain.read_json(path)
+    version = plain.whole_number(path, manifest, "format")
+    if version > FORMAT_VERSION:
+        raise CorruptModelError(
+            f"{path} has format {version}, this trivec reads up to {FORMAT_VERSION}: upgrade trivec"
+        )
+    if not isinstance(manifest.get("search", {}), dict):
+        raise plain.unexpected(path, f"has {manifest['search']!r} for search, where an object should be")
+    return manifest
+
+
+def _training_free(path: Path, manifest: Mapping[str, Any], hidden_size: int) -> MultiHead | None:
     free = manifest.get("training_free")
-    return None if free is None else training_free_head(hidden_size, free["width"], free["seed"])
+    if free is None:
+        return None
+    if not isinstance(free, dict):
+        raise plain.unexpected(path, f"has {free!r} for training_free, where an object should be")
+    width = plain.whole_number(path, free, "width", most=hidden_size)
+    return training_free_head(hidden_size, width, plain.whole_number(path, free, "seed", least=0, most=_MAX_SEED))
+
+
+def _check_heads(checkpoint: Checkpoint, recorded: object) -> None:
+    found = _head_digests(checkpoint)
+    if found != recorded:
+        raise CorruptModelError(
+            f"{checkpoint.folder} holds the heads {found}, but {MANIFEST} and {GRAPH_FILE} were made with {recorded}: "
+            "export the model again"
+        )
+
+
+def _head_digests(checkpoint: Checkpoint) -> dict[str, str]:
+    """A digest of each layer that a file and the graph both hold; training-free ones are in no file."""
+    linears = {"sparse": checkpoint.sparse, "multi": checkpoint.trained_multi}
+    linears |= {f"dense {number}": module.linear for number, module in enumerate(checkpoint.dense_modules, start=1)}
+    return {name: linear.digest for name, linear in linears.items() if linear is not None}
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
     """Write the manifest, the sentence-transformers files and the trained heads; the backbone is there already."""
     sentence_transformers.write(checkpoint, folder)
+    bge_m3.write_heads(checkpoint, folder)
     multi = checkpoint.multi
     free = None if multi is None or multi.seed is None else {"width": checkpoint.multi_width, "seed": multi.seed}
-    bge_m3.write_heads(checkpoint if free is None else replace(checkpoint, multi=None), folder)
     manifest = {
         "format": FORMAT_VERSION,
         "name": checkpoint.name,
+        "heads": _head_digests(checkpoint),
         "training_free": free,
         "search": dict(checkpoint.settings),
     }

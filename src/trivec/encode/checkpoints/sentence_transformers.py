@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from trivec.encode.checkpoints import plain
-from trivec.encode.checkpoints.checkpoint import Activation, Checkpoint, DenseModule, Linear, Pooling
-from trivec.errors import CorruptModelError, ModelError, require
-from trivec.tensorfile import memory_map, write_json, write_tensors
+from trivec.encode.checkpoints.checkpoint import Activation, Checkpoint, DenseModule, Pooling
+from trivec.encode.checkpoints.weights import WEIGHTS_FILE, read_linear, read_weights
+from trivec.errors import CorruptModelError, ModelError
+from trivec.tensorfile import write_json, write_tensors
 
 _POOLING_KEYS: dict[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -36,6 +34,7 @@ def read(folder: Path) -> Checkpoint:
 
     Raises:
         ModelError: the folder uses a module that is not known here.
+        CorruptModelError: a file is missing or damaged.
     """
     modules = _modules(folder)
     backbone = folder / modules[0]["path"]
@@ -47,7 +46,7 @@ def read(folder: Path) -> Checkpoint:
         if kind == "Pooling":
             pooling = _read_pooling(folder / module["path"])
         elif kind == "Dense":
-            dense_modules.append(_read_dense(folder / module["path"]))
+            dense_modules.append(_read_dense(folder / module["path"], checkpoint, dense_modules))
         elif kind == "Normalize":
             checkpoint = replace(checkpoint, normalize=True)
         elif kind != "Dropout":  # which does nothing after training
@@ -55,33 +54,40 @@ def read(folder: Path) -> Checkpoint:
     if pooling is None:
         raise ModelError(f"{folder / 'modules.json'} names no pooling module: add one")
     query_prompt, document_prompt = _read_prompts(folder)
-    transformer = _read_transformer(backbone)
+    max_length, lowercase = _read_transformer(backbone, checkpoint.max_length)
     return replace(
         checkpoint,
         pooling=pooling,
         dense_modules=tuple(dense_modules),
         query_prompt=query_prompt,
         document_prompt=document_prompt,
-        max_length=min(checkpoint.max_length, int(transformer.get("max_seq_length") or checkpoint.max_length)),
-        lowercase=bool(transformer.get("do_lower_case")),
+        max_length=max_length,
+        lowercase=lowercase,
     )
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:
+    """The entries of ``modules.json`` in their order, a Transformer first."""
     path = folder / "modules.json"
-    try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
-        if modules[0]["type"].rsplit(".", 1)[-1] != "Transformer":
-            raise ModelError(f"{path} begins with {modules[0]['type']}, not with a Transformer: it is no text encoder")
-        return sorted(modules, key=lambda module: int(module["idx"]))
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise CorruptModelError(f"{path} cannot be read ({error!r}): fetch the model again") from error
+    modules = plain.parse_json(path)
+    if not isinstance(modules, list) or not modules or not all(map(_is_module, modules)):
+        raise plain.unexpected(path, "cannot be read (it is no list of modules with idx, path and type)")
+    modules.sort(key=lambda module: int(module["idx"]))
+    if modules[0]["type"].rsplit(".", 1)[-1] != "Transformer":
+        raise ModelError(f"{path} begins with {modules[0]['type']}, not with a Transformer: it is no text encoder")
+    return modules
+
+
+def _is_module(entry: object) -> bool:
+    return isinstance(entry, dict) and [type(entry.get(key)) for key in ("idx", "path", "type")] == [int, str, str]
 
 
 def _read_pooling(folder: Path) -> Pooling:
     config = plain.read_json(folder / "config.json")
     if config.get("include_prompt") is False:
-        raise ModelError(f"{folder / 'config.json'} leaves prompts out of the pooling, which is not supported")
+        raise ModelError(
+            f"{folder / 'config.json'} leaves prompts out of the pooling: only models that pool them too are known"
+        )
     named = config.get("pooling_mode")
     modes = [named] if isinstance(named, str) else [*(named or ())]
     chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
@@ -96,23 +102,18 @@ def _read_pooling(folder: Path) -> Pooling:
     return _POOLING_NAMES[known[0].replace("last", "lasttoken")]
 
 
-def _read_dense(folder: Path) -> DenseModule:
+def _read_dense(folder: Path, backbone: Checkpoint, before: Sequence[DenseModule]) -> DenseModule:
     config = plain.read_json(folder / "config.json")
     activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if activation not in _ACTIVATIONS:
         raise ModelError(f"{folder} uses the activation {activation}: only {', '.join(_ACTIVATIONS)} are known")
-    weights = _read_weights(folder)
-    bias = weights.get("linear.bias")
-    linear = Linear(weights["linear.weight"].astype(np.float32), None if bias is None else bias.astype(np.float32))
+    weights = read_weights(folder)
+    linear = read_linear(weights, "linear.")
+    if linear is None:
+        raise CorruptModelError(f"{folder} holds {sorted(weights)} and no linear.weight: fetch the model again")
+    width, source = (before[-1].linear.width, "a layer") if before else (backbone.hidden_size, "a backbone")
+    linear.check(f"the dense layer in {folder}", width, source=source)
     return DenseModule(linear, _ACTIVATIONS[activation])
-
-
-def _read_weights(folder: Path) -> Mapping[str, Any]:
-    if (folder / "model.safetensors").is_file():
-        return memory_map(folder / "model.safetensors")
-    torch = require("torch", "torch", f"reading {folder / 'pytorch_model.bin'}")
-    state = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
-    return {name: tensor.float().numpy() for name, tensor in state.items()}
 
 
 def _read_prompts(folder: Path) -> tuple[str, str]:
@@ -121,17 +122,24 @@ def _read_prompts(folder: Path) -> tuple[str, str]:
     if config.get("truncate_dim"):
         raise ModelError(f"{path} truncates to {config['truncate_dim']} dimensions, which is not supported: remove it")
     prompts = config.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
+        raise plain.unexpected(path, f"has {prompts!r} for prompts, where an object of texts should be")
     query = next((prompts[name] for name in _QUERY_NAMES if prompts.get(name)), "")
     document = next((prompts[name] for name in _DOCUMENT_NAMES if prompts.get(name)), "")
     return query, document
 
 
-def _read_transformer(backbone: Path) -> dict[str, Any]:
-    """What ``sentence_bert_config.json`` says, under any of its historical names."""
+def _read_transformer(backbone: Path, limit: int) -> tuple[int, bool]:
+    """Length and lower-casing by ``sentence_bert_config.json``, under any of its historical names."""
     for name in ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlm-roberta_config.json"):
-        if (backbone / name).is_file():
-            return plain.read_json(backbone / name)
-    return {}
+        path = backbone / name
+        if path.is_file():
+            config = plain.read_json(path)
+            asked = (
+                limit if config.get("max_seq_length") is None else plain.whole_number(path, config, "max_seq_length")
+            )
+            return min(limit, asked), bool(config.get("do_lower_case"))
+    return limit, False
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
@@ -176,4 +184,4 @@ def _write_dense(module: DenseModule, folder: Path) -> None:
         },
     )
     tensors = {"linear.weight": linear.weight} | ({} if linear.bias is None else {"linear.bias": linear.bias})
-    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    write_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt"})
