@@ -16,10 +16,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trivec.embeddings import Embeddings, Fingerprint
+    from trivec.embeddings import Embeddings
     from trivec.encode.encoder import Encoder
     from trivec.encode.loading import load
     from trivec.errors import TrivecError
+    from trivec.fingerprint import Fingerprint
     from trivec.ragged import Ragged
     from trivec.scoring import score, score_pairs
     from trivec.search.collection import Collection
@@ -34,7 +35,7 @@ _HOMES = {
     "Document": "trivec.types:Document",
     "Embeddings": "trivec.embeddings:Embeddings",
     "Encoder": "trivec.encode.encoder:Encoder",
-    "Fingerprint": "trivec.embeddings:Fingerprint",
+    "Fingerprint": "trivec.fingerprint:Fingerprint",
     "Hit": "trivec.search.hits:Hit",
     "Ragged": "trivec.ragged:Ragged",
     "TrivecError": "trivec.errors:TrivecError",

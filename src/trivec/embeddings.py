@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from trivec.errors import CorruptModelError, InputError, MissingHeadError
+from trivec.fingerprint import FORMAT_VERSION, Fingerprint
 from trivec.ragged import Ragged
 from trivec.tensorfile import memory_map, read_header, write_tensors
 from trivec.types import HEADS, FloatArray, Head, IntArray
 
-FORMAT_VERSION = 1
 _FORMAT = "trivec.embeddings"
 _SPARSE_HEADS: tuple[Head, ...] = ("sparse", "terms")
 _SPARSE_TENSORS = {"values": ("float32", 1), "indices": ("int32", 1), "offsets": ("int64", 1), "shape": ("int64", 1)}
@@ -29,70 +27,6 @@ _TENSORS: dict[Head, dict[str, tuple[str, int]]] = {
     **{head: {f"{head}.{name}": kind for name, kind in _SPARSE_TENSORS.items()} for head in _SPARSE_HEADS},
 }
 """The tensors of each head in a file, with their dtypes and numbers of dimensions."""
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What vectors depend on. Two encoders with equal digests give the same vectors for the same text.
-
-    ``heads`` maps each head to a short description of how it is made, e.g.
-    ``{"dense": "384, mean, normalized", "multi": "128, training-free, seed 0"}``; ``model`` is a name for
-    people and does not count.
-    """
-
-    model: str
-    weights: str
-    heads: Mapping[Head, str] = field(default_factory=dict)
-    query_prompt: str = ""
-    document_prompt: str = ""
-    max_length: int = 0
-    architecture: str = ""
-    tokenizer: str = ""
-    version: int = FORMAT_VERSION
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hexadecimal digits over everything but the name."""
-        content = asdict(self) | {"model": None}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
-    def differences(self, other: Fingerprint) -> list[str]:
-        """The fields in which two fingerprints disagree, in words: ``"max_length: 512 / 256"``."""
-        return [
-            f"{f.name}: {getattr(self, f.name)} / {getattr(other, f.name)}"
-            for f in fields(self)
-            if f.name != "model" and getattr(self, f.name) != getattr(other, f.name)
-        ]
-
-    def to_json(self) -> str:
-        """As one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Fingerprint:
-        """From `to_json`'s line.
-
-        Raises:
-            InputError: the line is another one.
-        """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"a fingerprint cannot be read ({error}): give a line that to_json wrote") from error
-        if not _describes_fingerprint(content):
-            raise InputError(f"a fingerprint has other fields, {content!r}: give a line that to_json wrote")
-        return cls(**content)
-
-
-def _describes_fingerprint(content: object) -> bool:
-    """Whether decoded JSON has a fingerprint's fields, all of them, with values of their types."""
-    pattern = asdict(Fingerprint("", ""))
-    return (
-        isinstance(content, dict)
-        and content.keys() == pattern.keys()
-        and all(type(content[name]) is type(value) for name, value in pattern.items())
-        and all(head in HEADS and isinstance(words, str) for head, words in content["heads"].items())
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,6 +186,37 @@ def test_a_head_file_that_holds_something_else_is_refused(copy_tiny: Tiny, state
         trivec.load(folder)
 
 
+@each_runtime
+@pytest.mark.parametrize("head", ["sparse", "multi"])
+def test_heads_that_the_graph_was_not_made_with_are_refused(
+    tiny: Tiny, tmp_path: Path, runtime: str, head: str
+) -> None:
+    """ONNX would run the heads in the graph and torch those in the file."""
+    trivec.load(tiny("m3")).save(tmp_path / "native")
+    path = tmp_path / "native" / "heads.safetensors"
+    tensors = load_file(path)
+    save_file(tensors | {f"{head}.weight": -tensors[f"{head}.weight"]}, path)
+    with pytest.raises(CorruptModelError, match=rf"{head}.*export the model again"):
+        trivec.load(tmp_path / "native", runtime)
+
+
+def test_heads_that_come_or_go_after_writing_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    trivec.load(tiny("m3")).save(tmp_path / "with")
+    trivec.load(tiny("roberta")).save(tmp_path / "without")
+    (tmp_path / "with" / "heads.safetensors").rename(tmp_path / "without" / "heads.safetensors")
+    for name in ("with", "without"):
+        with pytest.raises(CorruptModelError, match="export the model again"):
+            trivec.load(tmp_path / name)
+
+
+def test_a_dense_layer_that_the_graph_was_not_made_with_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    trivec.load(tiny("st-mean")).save(tmp_path / "native")
+    path = tmp_path / "native" / "2_Dense" / "model.safetensors"
+    save_file({name: -tensor for name, tensor in load_file(path).items()}, path)
+    with pytest.raises(CorruptModelError, match=r"dense 1.*export the model again"):
+        trivec.load(tmp_path / "native")
+
+
 class Attack:
     """Pickled, it makes a folder when it is loaded."""
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trivec.embeddings import Fingerprint
 from trivec.encode.encoder import EncodeOptions, Encoder
 from trivec.errors import InputError
+from trivec.fingerprint import Fingerprint
 from trivec.tensorfile import write_json, write_text
 from trivec.types import Document, join_title
 

@@ -42,7 +42,7 @@ class Delta:
         stray = stray_tensors(tensors)
         if stray:
             raise CorruptModelError(
-                f"{path} holds {stray}, which belong to no head and no low-rank pair: rename them to W{_DOWN} and W{_UP}"
+                f"{path} holds {stray}, which belong to no head and no low-rank pair: name a pair W{_DOWN} and W{_UP}"
             )
 
     @property

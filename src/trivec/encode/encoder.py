@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from trivec.embeddings import Embeddings, Fingerprint
+from trivec.embeddings import Embeddings
 from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
@@ -20,6 +20,7 @@ from trivec.encode.lexical import count_terms, max_weights
 from trivec.encode.runtime import HeadOutputs, Runtime
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
 from trivec.errors import InputError, MissingHeadError
+from trivec.fingerprint import Fingerprint
 from trivec.progress import Progress
 from trivec.ragged import Ragged
 from trivec.types import HEADS, FloatArray, Head

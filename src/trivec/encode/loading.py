@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from trivec.cache import model_folder
-from trivec.embeddings import Fingerprint
 from trivec.encode import catalogue, m3_small
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.encode.encoder import Encoder
@@ -19,6 +18,7 @@ from trivec.encode.runtime import Runtime
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.encode.training_free import training_free_head
 from trivec.errors import InputError, ModelError, UnknownModelError, require
+from trivec.fingerprint import Fingerprint
 
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _PASSING = ("architectures", "dtype", "torch_dtype", "tokenizer_class", "transformers_version")

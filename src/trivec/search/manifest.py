@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trivec.embeddings import Fingerprint
 from trivec.errors import LibraryError, LibraryMismatchError
+from trivec.fingerprint import Fingerprint
 from trivec.tensorfile import write_json
 
 FILE = "library.json"

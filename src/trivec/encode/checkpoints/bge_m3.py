@@ -33,8 +33,8 @@ def matches(folder: Path) -> bool:
 
 def read(folder: Path) -> Checkpoint:
     """Read the heads; pooling is CLS with normalisation, there are no prompts."""
-    layout = sentence_transformers if sentence_transformers.matches(folder) else plain
-    checkpoint = layout.read(folder)
+    is_bare = not sentence_transformers.matches(folder)
+    checkpoint = plain.read(folder) if is_bare else sentence_transformers.read(folder)
     sparse, multi = read_heads(folder, checkpoint.hidden_size)
     return replace(
         checkpoint,

@@ -99,7 +99,7 @@ def backbone_tensors(folder: Path) -> dict[str, Any]:
     index = folder / f"{WEIGHTS_FILE}.index.json"
     if (folder / WEIGHTS_FILE).is_file() or not index.is_file():
         return read_weights(folder)
-    tensors = {}
+    tensors: dict[str, Any] = {}
     for part in _parts(index):
         if not (folder / part).is_file():
             raise CorruptModelError(f"{folder} lacks {part}: fetch the model again")
