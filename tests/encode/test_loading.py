@@ -250,9 +250,10 @@ def test_without_torch_the_error_names_the_extra(tiny: Tiny, monkeypatch: pytest
 
 
 def test_without_torch_pickled_heads_say_so(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny("m3")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingPackageError, match=r"reading sparse_linear\.pt needs the package 'torch'"):
-        trivec.load(tiny("m3"))
+    with pytest.raises(MissingPackageError, match=r"reading .*sparse_linear\.pt needs the package 'torch'"):
+        trivec.load(folder)
 
 
 @pytest.mark.parametrize("width", [1, 16, 32])
