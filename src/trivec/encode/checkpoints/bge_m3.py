@@ -86,7 +86,7 @@ def _from_pickle(path: Path) -> Linear | None:
     state = read_state_dict(path)
     linear = read_linear(state, "")
     if linear is None:
-        raise CorruptModelError(f"{path} is no state dict of a linear layer (it holds {sorted(state)}): fetch it again")
+        raise CorruptModelError(f"{path} is no state dict of a linear layer (it holds {list(state)}): fetch it again")
     return linear
 
 

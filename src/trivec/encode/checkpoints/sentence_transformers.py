@@ -89,7 +89,9 @@ def _read_pooling(folder: Path) -> Pooling:
             f"{folder / 'config.json'} leaves prompts out of the pooling: only models that pool them too are known"
         )
     named = config.get("pooling_mode")
-    modes = [named] if isinstance(named, str) else [*(named or ())]
+    modes: Any = [named] if isinstance(named, str) else named or []
+    if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
+        raise plain.unexpected(folder / "config.json", f"has {named!r} for pooling_mode, where a name should be")
     chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
     chosen |= {
         _POOLING_KEYS.get(key, key) for key, on in config.items() if key.startswith("pooling_mode_") and on is True
@@ -135,10 +137,9 @@ def _read_transformer(backbone: Path, limit: int) -> tuple[int, bool]:
         path = backbone / name
         if path.is_file():
             config = plain.read_json(path)
-            asked = (
-                limit if config.get("max_seq_length") is None else plain.whole_number(path, config, "max_seq_length")
-            )
-            return min(limit, asked), bool(config.get("do_lower_case"))
+            if config.get("max_seq_length") is not None:
+                limit = min(limit, plain.whole_number(path, config, "max_seq_length"))
+            return limit, bool(config.get("do_lower_case"))
     return limit, False
 
 

@@ -38,7 +38,7 @@ def read_state_dict(path: Path) -> dict[str, FloatArray]:
     Raises:
         CorruptModelError: it is damaged, or holds anything but tensors.
     """
-    torch = require("torch", "torch", f"reading {path}")
+    torch = require("torch", "torch", f"reading {path.name}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {name: tensor.detach().float().numpy() for name, tensor in state.items() if tensor.is_floating_point()}
