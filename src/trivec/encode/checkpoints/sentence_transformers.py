@@ -89,19 +89,18 @@ def _read_pooling(folder: Path) -> Pooling:
             f"{folder / 'config.json'} leaves prompts out of the pooling: only models that pool them too are known"
         )
     named = config.get("pooling_mode")
-    modes: Any = [named] if isinstance(named, str) else named or []
+    modes = [named] if isinstance(named, str) else named or []
     if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
         raise plain.unexpected(folder / "config.json", f"has {named!r} for pooling_mode, where a name should be")
-    chosen = {_POOLING_NAMES.get(mode, mode) for mode in modes}
-    chosen |= {
-        _POOLING_KEYS.get(key, key) for key, on in config.items() if key.startswith("pooling_mode_") and on is True
-    }
-    known = [mode for mode in chosen if mode in _POOLING_NAMES.values()]
-    if len(chosen) != 1 or not known:
+    modes += [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    known: dict[str, str] = {**_POOLING_NAMES, **_POOLING_KEYS}
+    asked = {known.get(mode, mode) for mode in modes}
+    chosen = [pooling for pooling in _POOLING_NAMES.values() if asked == {pooling}]
+    if not chosen:
         raise ModelError(
-            f"{folder / 'config.json'} asks for pooling {sorted(chosen)}: one of cls, mean, max, lasttoken is known"
+            f"{folder / 'config.json'} asks for pooling {sorted(asked)}: one of cls, mean, max, lasttoken is known"
         )
-    return _POOLING_NAMES[known[0].replace("last", "lasttoken")]
+    return chosen[0]
 
 
 def _read_dense(folder: Path, backbone: Checkpoint, before: Sequence[DenseModule]) -> DenseModule:
