@@ -70,7 +70,7 @@ def test_version(run: Run) -> None:
 
 def test_the_installed_command_is_main() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["scripts"] == {"trivec": "trivec.cli:main"}
+    assert project["scripts"] == {"trivec": "trivec.cli:program"}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from trivec.cli.failures import guarded
 
-__all__ = ["VERBS", "Verb", "main"]
+__all__ = ["VERBS", "Verb", "main", "program"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     return guarded(lambda: _run(words))
+
+
+def program() -> None:
+    """The program ``trivec``: run the command of this process, and end it."""
+    code = main()
+    from trivec.cli.leaving import leave
+
+    leave(code)
 
 
 def _run(words: list[str]) -> int:

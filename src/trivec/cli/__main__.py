@@ -1,8 +1,6 @@
 """``python -m trivec.cli``: the command, where it is not on the path."""
 
-import sys
-
-from trivec.cli import main
+from trivec.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -109,12 +109,13 @@ def search(
         explain: Say why: what each signal added, matched words, and the
             tokens of query and document that are most alike.
     """
+    from trivec.cli.leaving import keep
     from trivec.errors import InputError
     from trivec.search.collection import open_collection
 
     if query != "-" and not query.strip():
         raise InputError("the query is blank: give a question or keywords")
-    with open_collection(library, create=False) as collection:
+    with keep(open_collection(library, create=False)) as collection:
         options = ranking.changed(collection.search_options)
         if query == "-":
             _search_lines(collection, k, where, options, explain, output)

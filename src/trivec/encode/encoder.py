@@ -16,6 +16,7 @@ from trivec.embeddings import Embeddings
 from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
+from trivec.encode.checkpoints.plain import whole_number
 from trivec.encode.lexical import count_terms, max_weights
 from trivec.encode.runtime import HeadOutputs, Runtime
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
@@ -77,6 +78,7 @@ class Encoder:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.fingerprint = fingerprint
+        self._pad_id = _pad_id(checkpoint)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, heads={list(self.heads)}, {self.runtime.name})"
@@ -205,10 +207,6 @@ class Encoder:
     def _sparse(self, ids: Sequence[NDArray[np.int64]], weights: Sequence[FloatArray]) -> sp.csr_array:
         return max_weights(ids, weights, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)
 
-    @property
-    def _pad_id(self) -> int:
-        return int(str(self.checkpoint.config.get("pad_token_id") or 0))
-
     def _check_heads(self, heads: Collection[Head] | None) -> tuple[Head, ...]:
         if heads is None:
             return self.heads
@@ -282,6 +280,12 @@ def pad(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int6
     ids = np.full(mask.shape, pad_id, np.int64)
     ids[mask == 1] = np.concatenate(rows)
     return ids, mask
+
+
+def _pad_id(checkpoint: Checkpoint) -> int:
+    """The id that fills up short rows; it is masked, so any will do where the model names none."""
+    named = {name: value for name, value in checkpoint.config.items() if value is not None}
+    return whole_number(checkpoint.folder / "config.json", named, "pad_token_id", default=0, least=0)
 
 
 def _report_cut(tokenized: Sequence[TokenizedText], max_length: int) -> None:

@@ -88,11 +88,11 @@ def _read_pooling(folder: Path) -> Pooling:
         raise ModelError(
             f"{folder / 'config.json'} leaves prompts out of the pooling: only models that pool them too are known"
         )
-    named = config.get("pooling_mode")
-    modes = [named] if isinstance(named, str) else named or []
-    if not isinstance(modes, list) or not all(isinstance(mode, str) for mode in modes):
+    named = config.get("pooling_mode") or []
+    names = [named] if isinstance(named, str) else named
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise plain.unexpected(folder / "config.json", f"has {named!r} for pooling_mode, where a name should be")
-    modes += [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+    modes: list[str] = [*names, *(key for key, on in config.items() if key.startswith("pooling_mode_") and on is True)]
     known: dict[str, str] = {**_POOLING_NAMES, **_POOLING_KEYS}
     asked = {known.get(mode, mode) for mode in modes}
     chosen = [pooling for pooling in _POOLING_NAMES.values() if asked == {pooling}]
