@@ -47,6 +47,9 @@ def expected(
 ) -> list[tuple[str, float]]:
     """Every allowed passage scored by every signal; what no first-stage signal can propose is left out."""
     scores = {signal: model.scores(signal, query) for signal in ("dense", "sparse", "bm25", "multi")}
+    if options.fusion == "rrf" and options.mode == "hybrid":  # ranks see the last bit of a sum, so take the store's own
+        own = {signal: store.score(signal, query, list(model.passages)) for signal in scores}
+        scores = {signal: dict(zip(model.passages, values.tolist(), strict=True)) for signal, values in own.items()}
     most = sum(store.term_weights(query).values())
     scores["bm25"] = {name: value / most if most else 0.0 for name, value in scores["bm25"].items()}
     names = [passage.id for passage in model.select(where)]
