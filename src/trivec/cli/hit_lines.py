@@ -11,7 +11,7 @@ from trivec.search.hits import Hit
 
 _BAR_WIDTH = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_WORDS, _ALIGNMENTS = 8, 6
+_WORDS, _ALIGNMENTS, _FAINT = 8, 6, 0.02
 _INDENT = 3
 
 
@@ -83,7 +83,8 @@ def _why(explanation: Explanation) -> Iterator[list[Span]]:
         bar = _bar(abs(part) / largest) if largest else ""
         yield [(f"{share.signal:6} {part:+.4f} ", ""), (bar, "cyan" if part >= 0 else "red")]
     if explanation.words:
-        shown = explanation.words[:_WORDS]
+        least = _FAINT * explanation.words[0].weight  # below it are stray pieces such as a plural s
+        shown = [word for word in explanation.words[:_WORDS] if word.weight >= least]
         yield [("words  ", "dim"), (", ".join(f"{one_line(w.word)} {w.weight:.3f} ({w.signal})" for w in shown), "")]
     if explanation.alignments:
         pairs = explanation.alignments[:_ALIGNMENTS]
