@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trivec.search.fusion.rule import check_weights, taking_part
+from trivec.search.fusion.rule import check_weights, equal_weights, taking_part
 from trivec.types import FloatArray, Signal
 
 
@@ -18,9 +18,7 @@ from trivec.types import FloatArray, Signal
 class MinMax:
     """score = sum of weight x share of the way from the lowest to the highest candidate."""
 
-    weights: Mapping[Signal, float] = field(
-        default_factory=lambda: {"dense": 1.0, "sparse": 1.0, "bm25": 1.0, "multi": 1.0}
-    )
+    weights: Mapping[Signal, float] = field(default_factory=equal_weights)
 
     def __post_init__(self) -> None:
         check_weights(self.weights)

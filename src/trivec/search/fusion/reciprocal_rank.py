@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from trivec.errors import InputError
-from trivec.search.fusion.rule import check_weights, taking_part
+from trivec.search.fusion.rule import check_weights, equal_weights, taking_part
 from trivec.types import FloatArray, Signal
 
 
@@ -20,9 +20,7 @@ from trivec.types import FloatArray, Signal
 class ReciprocalRank:
     """score = sum of weight / (k + rank), ranks from 1."""
 
-    weights: Mapping[Signal, float] = field(
-        default_factory=lambda: {"dense": 1.0, "sparse": 1.0, "bm25": 1.0, "multi": 1.0}
-    )
+    weights: Mapping[Signal, float] = field(default_factory=equal_weights)
     k: float = 60.0
 
     def __post_init__(self) -> None:

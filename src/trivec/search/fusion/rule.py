@@ -27,6 +27,11 @@ class Fusion(Protocol):
         ...
 
 
+def equal_weights() -> dict[Signal, float]:
+    """1 for every signal: the weights of rules that make the signals comparable by themselves."""
+    return dict.fromkeys(SIGNALS, 1.0)
+
+
 def check_weights(weights: Mapping[Signal, float]) -> None:
     """Refuse weights that name no signal, are negative or not finite, or are all 0.
 
