@@ -10,7 +10,7 @@ WORKERS ?= 2
 
 # torch goes first and by its exact version: a local or CPU wheel that pip knows of is taken before the default
 # index's CUDA build. To name an index of CPU wheels: make demo PIP_EXTRA_INDEX_URL=<its address>
-$(BIN)/activate: pyproject.toml
+$(BIN)/activate: pyproject.toml setup.py $(wildcard src/trivec/index/native/_*.c)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH)

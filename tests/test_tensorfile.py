@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from trivec.errors import CorruptModelError
-from trivec.tensorfile import memory_map, read_header, replacing, write_json, write_tensors, write_text
+from trivec.tensorfile import TensorWriter, memory_map, read_header, replacing, write_json, write_tensors, write_text
 
 DTYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 
@@ -179,3 +179,37 @@ def test_text_and_json_are_utf8(tmp_path: Path) -> None:
     assert json.loads(content) == {"prompt": "为这个"}
     assert "为这个" in content
     assert content.endswith("}\n")
+
+
+def test_a_file_written_piece_by_piece_is_read_by_both_readers(tmp_path: Path) -> None:
+    path = tmp_path / "pieces.safetensors"
+    tensors = {
+        "floats": np.arange(6, dtype=np.float32).reshape(3, 2),
+        "bytes": np.arange(5, dtype=np.uint8),
+        "truth": np.asarray([True, False]),
+        "signed": np.asarray([-1, 1], np.int8),
+        "halves": np.ones((2, 1), np.float16),
+        "none": np.zeros((0, 4), np.int64),
+    }
+    writer = TensorWriter(path, {"format": "test"})
+    for name, array in tensors.items():
+        assert writer.stream(name, array.dtype, array.shape[1:], [array[:1], array[1:]]) == len(array)
+    writer.finish()
+    assert read_header(path)[1] == {"format": "test"}
+    for read in (memory_map(path), load_file(path)):
+        for name, array in tensors.items():
+            np.testing.assert_array_equal(read[name], array)
+            assert read[name].dtype == array.dtype
+    assert all(place.offset % 64 == 0 for name, place in read_header(path)[0].items() if not name.startswith("__"))
+
+
+def test_a_file_without_its_header_is_refused(tmp_path: Path) -> None:
+    writer = TensorWriter(tmp_path / "torn.safetensors", {})
+    writer.add("a", np.zeros(3))
+    with pytest.raises(ValueError, match="twice"):
+        writer.add("a", np.zeros(3))
+    with pytest.raises(ValueError, match="among"):
+        writer.stream("b", np.dtype(np.float32), (), [np.zeros(2)])
+    writer.close()
+    with pytest.raises(CorruptModelError):
+        read_header(tmp_path / "torn.safetensors")

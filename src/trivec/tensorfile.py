@@ -13,9 +13,10 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ _DTYPES: dict[str, str] = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_CODES = {np.dtype(form): code for code, form in _DTYPES.items() if code != "BF16"}
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_DIMENSIONS = 32
 _MAX_NUMBERS = 1 << 48  # an empty tensor fits its bytes with any width, numpy's integers do not hold any
@@ -119,6 +121,71 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[np.generic]], metada
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     with replacing(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata))
+
+
+class TensorWriter:
+    """Writes one safetensors file piece by piece, so that no tensor need fit in memory.
+
+    Space for the header is kept at the front and filled by `finish`; until then the file cannot be read. Tensors
+    start at multiples of 64 bytes, and unused space belongs to hidden tensors named ``__pad.*``.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, str], header_bytes: int = 1 << 14) -> None:
+        self._file = path.open("wb")
+        self._file.truncate(8 + header_bytes)
+        self._file.seek(8 + header_bytes)
+        self._start = 8 + header_bytes
+        self._header: dict[str, object] = {"__metadata__": dict(metadata)}
+
+    def add(self, name: str, array: NDArray[np.generic]) -> None:
+        """Write a whole tensor."""
+        self.stream(name, array.dtype, array.shape[1:], [array])
+
+    def stream(
+        self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], parts: Iterable[NDArray[np.generic]]
+    ) -> int:
+        """Write a tensor of shape (n, *shape) whose rows come in parts, and return n.
+
+        Raises:
+            ValueError: there is a tensor of that name, or a part has another dtype or shape.
+        """
+        if name in self._header:
+            raise ValueError(f"tensor {name!r} is written twice")
+        self._align(name)
+        start, rows = self._file.tell(), 0
+        for part in parts:
+            if part.dtype != dtype or part.shape[1:] != shape:
+                raise ValueError(f"tensor {name!r}: a part of {part.dtype} {part.shape} among {dtype} {shape}")
+            rows += part.shape[0]
+            self._file.write(np.ascontiguousarray(part).data)
+        self._describe(name, _CODES[np.dtype(dtype)], (rows, *shape), start)
+        return rows
+
+    def finish(self) -> None:
+        """Write the header and wait until everything is on disk."""
+        header = json.dumps(self._header, ensure_ascii=False).encode()
+        room = self._start - 8
+        if len(header) > room:
+            raise ValueError(f"the header has {len(header)} bytes, there is room for {room}: ask for more")
+        self._file.seek(0)
+        self._file.write(struct.pack("<Q", room) + header.ljust(room))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.close()
+
+    def close(self) -> None:
+        """Stop. Without `finish` the file is worthless."""
+        self._file.close()
+
+    def _align(self, name: str) -> None:
+        place = self._file.tell()
+        if gap := -place % 64:
+            self._file.write(bytes(gap))
+            self._describe(f"__pad.{name}", "U8", (gap,), place)
+
+    def _describe(self, name: str, dtype: str, shape: tuple[int, ...], start: int) -> None:
+        span = [start - self._start, self._file.tell() - self._start]
+        self._header[name] = {"dtype": dtype, "shape": shape, "data_offsets": span}
 
 
 @contextlib.contextmanager
