@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trivec.errors import InputError
-from trivec.types import FloatArray
+from trivec.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,26 @@ def rank(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:
     Raises:
         InputError: k is less than 1.
     """
-    check_k(k)
-    candidates = np.arange(len(scores))
-    if len(scores) > k:
-        candidates = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
-    order = sorted(candidates.tolist(), key=lambda row: (-scores[row], ids[row]))[:k]
+    order = best_rows(ids, scores, k).tolist()
     return Ranking([ids[row] for row in order], np.asarray(scores[order], np.float32))
+
+
+def best_rows(ids: Sequence[str], scores: FloatArray, k: int) -> IntArray:
+    """Places of the best k in ``ids`` and ``scores``, in the order of `Ranking`.
+
+    Raises:
+        InputError: k is less than 1.
+    """
+    check_k(k)
+    rows = np.arange(len(scores))
+    if len(scores) > k:
+        rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
+    same = np.flatnonzero(np.diff(scores[rows]) == 0)
+    for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(same) else ():
+        tied = slice(run[0], run[-1] + 2)
+        rows[tied] = sorted(rows[tied].tolist(), key=lambda row: ids[row])
+    return rows[:k]
 
 
 def rank_positive(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:

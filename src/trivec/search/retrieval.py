@@ -6,6 +6,7 @@ hybrid score re-ranks their union. BM25 over the same subwords proposes too. All
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from trivec.embeddings import Embeddings
 from trivec.index import Filter, Ranking, Store
-from trivec.index.ranking import rank
+from trivec.index.ranking import best_rows
 from trivec.search.fusion import Fusion, ReciprocalRank
 from trivec.search.options import SearchOptions
-from trivec.types import FloatArray, Passage, Signal
+from trivec.types import FloatArray, IntArray, Passage, Signal
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class _Candidates:
     ids: list[str]
     signals: dict[Signal, FloatArray]
 
-    def select(self, rows: Sequence[int]) -> _Candidates:
-        scores = {name: values[np.asarray(rows, np.int64)] for name, values in self.signals.items()}
-        return _Candidates([self.ids[row] for row in rows], scores)
+    def select(self, rows: IntArray) -> _Candidates:
+        scores = {name: values[rows] for name, values in self.signals.items()}
+        return _Candidates([self.ids[row] for row in rows.tolist()], scores)
 
 
 def retrieve(
@@ -80,7 +81,7 @@ def _proposers(signals: Sequence[Signal], available: Sequence[Signal]) -> list[S
 
 def _union(store: Store, query: Embeddings, rankings: Mapping[Signal, Ranking], complete: bool) -> _Candidates:
     """Everything proposed, scored by every proposing signal, or by those alone that proposed it."""
-    ids = sorted({name for ranking in rankings.values() for name in ranking.ids})
+    ids = list(dict.fromkeys(itertools.chain.from_iterable(ranking.ids for ranking in rankings.values())))
     places = {name: row for row, name in enumerate(ids)}
     signals: dict[Signal, FloatArray] = {}
     for signal, ranking in rankings.items():
@@ -113,8 +114,7 @@ def _with_maxsim(
     rule = options.rule()
     has_weight = any(rule.weights.get(signal) for signal in candidates.signals)
     total = _total(rule if options.mode == "hybrid" and has_weight else ReciprocalRank(), candidates)
-    places = {name: row for row, name in enumerate(candidates.ids)}
-    kept = candidates.select([places[name] for name in rank(candidates.ids, total, shortlist).ids])
+    kept = candidates.select(best_rows(candidates.ids, total, shortlist))
     return _Candidates(kept.ids, {**kept.signals, "multi": store.score("multi", query, kept.ids)})
 
 
@@ -137,21 +137,16 @@ def _best(
     total = np.zeros(len(candidates.ids), np.float32)
     for values in contributions.values():
         total += values
-    order = rank(candidates.ids, total, max(1, len(candidates.ids))).ids
-    places = {name: row for row, name in enumerate(candidates.ids)}
-    chosen = order if options.per_passage else _one_per_document(order)
-    passages = zip(chosen[:k], store.fetch(chosen[:k]), strict=True)
-    return [
-        _ranked(passage, places[name], total, candidates, contributions)
-        for name, passage in passages
-        if passage is not None
-    ]
+    order = best_rows(candidates.ids, total, max(1, len(candidates.ids))).tolist()
+    chosen = (order if options.per_passage else _one_per_document(candidates.ids, order))[:k]
+    passages = zip(chosen, store.fetch([candidates.ids[row] for row in chosen]), strict=True)
+    return [_ranked(passage, row, total, candidates, contributions) for row, passage in passages if passage is not None]
 
 
-def _one_per_document(ids: Sequence[str]) -> list[str]:
-    best: dict[str, str] = {}
-    for name in ids:
-        best.setdefault(name.rpartition("#")[0], name)
+def _one_per_document(ids: Sequence[str], order: Sequence[int]) -> list[int]:
+    best: dict[str, int] = {}
+    for row in order:
+        best.setdefault(ids[row].rpartition("#")[0], row)
     return list(best.values())
 
 
