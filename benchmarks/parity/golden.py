@@ -65,7 +65,7 @@ def _content(case: Case, digest: str, versions: Mapping[str, str], answer: dict[
     }
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, DECIMALS)
     if isinstance(value, dict):

@@ -56,7 +56,7 @@ def m3(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scores_of_pairs(model: Any, job: dict[str, Any]) -> dict[str, list[float]]:  # noqa: ANN401
+def _scores_of_pairs(model: Any, job: dict[str, Any]) -> dict[str, list[float]]:
     names = {"dense": "dense", "sparse": "sparse", "multi": "colbert", "hybrid": "colbert+sparse+dense"}
     texts, limit = job["texts"], job["max_length"]
     scores = [

@@ -1,0 +1,316 @@
+"""One dense vector a row of a segment: written, merged, searched and scored.
+
+The vectors lie memory-mapped in the segment's file, in one of the codecs of `trivec.index.native.dense_codecs`.
+A search scans the allowed rows, or, where that is cheaper, asks the segment's graph (see
+`trivec.index.native.dense_graph`) for candidates. Either way the scores that come back are dot products with the
+stored vectors, the same numbers that `DensePart.score` gives.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trivec.errors import InputError, LibraryError
+from trivec.index.native.dense_codecs import (
+    DenseCodec,
+    Signs,
+    Values,
+    batches_of,
+    check_codec,
+    decode_values,
+    dot_rows,
+    encode_signs,
+    encode_values,
+    estimate_rows,
+    value_type,
+)
+from trivec.index.native.dense_graph import DenseGraph, open_graph, write_graph
+from trivec.index.ranking import check_k
+from trivec.tensorfile import TensorWriter
+from trivec.types import FloatArray, IntArray
+
+_BLOCK_BYTES = 1 << 24
+_CENTER_ROWS = 4096
+_SIGNS_FEWEST = 64
+
+
+@dataclass(frozen=True)
+class DenseOptions:
+    """How the dense vectors of a segment are kept and found.
+
+    Attributes:
+        codec: "float32", "float16", "int8" or "binary".
+        graph_from: rows from which a segment gets a graph; below, scanning takes a millisecond or so.
+        lists_from: rows from which it gets inverted lists instead, which take a tenth of a graph's memory and a
+            sixth of its time to build, and are slower to search where there are many rows.
+        oversample: for "binary", how many rows the signs propose for each one asked for.
+    """
+
+    codec: DenseCodec = "float16"
+    graph_from: int = 50_000
+    lists_from: int = 1_000_000
+    oversample: int = 8
+
+    def __post_init__(self) -> None:
+        check_codec(self.codec)
+        if self.graph_from < 1 or self.lists_from < 1 or self.oversample < 1:
+            raise InputError(
+                f"graph_from={self.graph_from}, lists_from={self.lists_from} and oversample={self.oversample} "
+                "must be at least 1"
+            )
+
+
+def write_dense(
+    writer: TensorWriter, prefix: str, width: int, batches: Iterable[FloatArray], options: DenseOptions
+) -> int:
+    """Write vectors, (n_i, width) a batch, as the tensors ``prefix.*``, and return how many.
+
+    Only one batch, and some 60 bytes a row beside it at width 384, are held in memory.
+
+    Raises:
+        InputError: a batch has another width, or a value cannot be kept.
+    """
+    blocks = (encode_values(batch, options.codec) for batch in batches_of(batches, width))
+    return _write(writer, prefix, width, blocks, options.codec)
+
+
+def merge_dense(
+    writer: TensorWriter, prefix: str, parts: Sequence[tuple[DensePart, IntArray]], options: DenseOptions
+) -> int:
+    """Write the named rows of parts, part after part, and return how many.
+
+    Stored values are copied as they are where the codec keeps its type of value, and encoded anew otherwise.
+
+    Raises:
+        InputError: there are no parts, or their widths differ.
+    """
+    widths = {part.width for part, _ in parts}
+    if len(widths) != 1:
+        raise InputError(f"cannot merge dense parts of the widths {sorted(widths)}: give parts of one width")
+    return _write(writer, prefix, widths.pop(), _stored(parts, options.codec), options.codec)
+
+
+def _stored(
+    parts: Sequence[tuple[DensePart, IntArray]], codec: DenseCodec
+) -> Iterator[tuple[Values, FloatArray | None]]:
+    """Blocks of rows in the form of a codec."""
+    for part, rows in parts:
+        size = max(1, _BLOCK_BYTES // (4 * part.width or 1))
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            if value_type(part.codec) == value_type(codec):
+                yield part.stored(chosen)
+            else:
+                yield encode_values(part.vectors(chosen), codec)
+
+
+def _write(
+    writer: TensorWriter,
+    prefix: str,
+    width: int,
+    blocks: Iterable[tuple[Values, FloatArray | None]],
+    codec: DenseCodec,
+) -> int:
+    beside = _Beside(width, codec)
+    rows = writer.stream(f"{prefix}.values", value_type(codec), (width,), beside.collect(blocks))
+    for name, array in beside.arrays().items():
+        writer.add(f"{prefix}.{name}", array)
+    return rows
+
+
+class _Beside:
+    """What a codec keeps beside the values: gathered while they are written."""
+
+    def __init__(self, width: int, codec: DenseCodec) -> None:
+        self._codec = codec
+        self._scales: list[FloatArray] = [np.zeros(0, np.float32)]
+        self._signs = [encode_signs(np.zeros((0, width), np.float32), np.zeros(width, np.float32))]
+
+    def collect(self, blocks: Iterable[tuple[Values, FloatArray | None]]) -> Iterator[Values]:
+        for values, scales in blocks:
+            if scales is not None:
+                self._scales.append(scales)
+            if self._codec == "binary" and len(values):
+                self._add_signs(decode_values(values, scales))
+            yield values
+
+    def _add_signs(self, vectors: FloatArray) -> None:
+        # any center is right, but all rows have the same; one near the mean makes the signs tell most
+        first = len(self._signs) == 1
+        center = vectors[:_CENTER_ROWS].mean(axis=0) if first else self._signs[-1].center
+        self._signs.append(encode_signs(vectors, center))
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        if value_type(self._codec) != np.int8:
+            return {}
+        found: dict[str, NDArray[np.generic]] = {"scales": np.concatenate(self._scales)}
+        if self._codec == "binary":
+            found["center"] = self._signs[-1].center
+            for name in ("bits", "factors", "offsets"):
+                found[name] = np.concatenate([getattr(signs, name) for signs in self._signs])
+        return found
+
+
+class DensePart:
+    """The dense vectors of one segment. Safe to use from many threads; none of them holds up the others."""
+
+    def __init__(
+        self,
+        arrays: Mapping[str, NDArray[np.generic]],
+        prefix: str,
+        graph: Path | None = None,
+        options: DenseOptions | None = None,
+    ) -> None:
+        """Wrap the tensors ``prefix.*`` of a segment. The graph's file is opened by the first search that needs it.
+
+        Raises:
+            LibraryError: the tensors are not those of a dense part.
+        """
+        self._values: Any = arrays.get(f"{prefix}.values")
+        self._scales: Any = arrays.get(f"{prefix}.scales")
+        signs: list[Any] = [arrays.get(f"{prefix}.{field.name}") for field in fields(Signs)]
+        self._signs = None if any(array is None for array in signs) else Signs(*signs)
+        self._options = options or DenseOptions()
+        self._path, self._lock = graph, threading.Lock()
+        self._graph: DenseGraph | None = None
+        self._check(prefix)
+
+    def _check(self, prefix: str) -> None:
+        values = self._values
+        whole = values is not None and values.ndim == 2 and values.dtype in (np.float32, np.float16, np.int8)
+        if whole and values.dtype == np.int8:
+            whole = self._scales is not None and len(self._scales) == len(values)
+        if whole and self._signs is not None:
+            signs = self._signs
+            whole = len(signs.bits) == len(signs.factors) == len(signs.offsets) == len(values)
+        if not whole:
+            raise LibraryError(f"the tensors {prefix}.* are not those of dense vectors: restore the segment's file")
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def width(self) -> int:
+        """Values of a vector."""
+        return int(self._values.shape[1])
+
+    @property
+    def codec(self) -> DenseCodec:
+        """How the vectors are kept."""
+        if self._signs is not None:
+            return "binary"
+        codecs: dict[str, DenseCodec] = {"float32": "float32", "float16": "float16", "int8": "int8"}
+        return codecs[self._values.dtype.name]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk, with the graph."""
+        signs = () if self._signs is None else (getattr(self._signs, field.name) for field in fields(Signs))
+        arrays = [array for array in (self._values, self._scales, *signs) if array is not None]
+        graph = self._path.stat().st_size if self._path and self._path.exists() else 0
+        return sum(int(array.nbytes) for array in arrays) + graph
+
+    def vectors(self, rows: IntArray) -> FloatArray:
+        """The vectors of rows as the codec kept them, (len(rows), width)."""
+        return decode_values(*self.stored(rows))
+
+    def stored(self, rows: IntArray) -> tuple[Values, FloatArray | None]:
+        """The values of rows in their stored form, and their scales."""
+        return self._values[rows], None if self._scales is None else self._scales[rows]
+
+    def score(self, query: FloatArray, rows: IntArray) -> FloatArray:
+        """Dot products of the query, (width,), with the vectors of rows.
+
+        Raises:
+            InputError: the query has another width.
+            IndexError: there is no such row.
+        """
+        query = self._checked(query)
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            raise IndexError(f"rows {int(rows.min())} to {int(rows.max())} of a segment with {len(self)}")
+        return dot_rows(self._values, self._scales, query, rows)
+
+    def _checked(self, query: FloatArray) -> FloatArray:
+        if query.shape != (self.width,):
+            raise InputError(f"a dense query of shape {query.shape} where vectors have width {self.width}")
+        return np.ascontiguousarray(query, np.float32)
+
+    def search(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> tuple[IntArray, FloatArray]:
+        """The best k allowed rows and their scores, best first, ties by ascending row.
+
+        Exact where it scans codecs other than "binary"; with a graph or with signs, at least 98 of the best 100
+        are found as a rule.
+
+        Raises:
+            InputError: k is less than 1, or the query has another width.
+        """
+        check_k(k)
+        query = self._checked(query)
+        count = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        if count == len(self):
+            allowed = None
+        if count == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        rows = self._by_graph(query, k, allowed, count)
+        if rows is None:
+            rows = None if allowed is None else np.flatnonzero(allowed)
+            rows = self._by_signs(query, k, rows, count)
+        scores = dot_rows(self._values, self._scales, query, rows)
+        best = best_places(scores, k)
+        return best if rows is None else rows[best], scores[best]
+
+    def _by_signs(self, query: FloatArray, k: int, rows: IntArray | None, count: int) -> IntArray | None:
+        """Of the rows, those whose signs look best; or the rows themselves."""
+        wanted = k * self._options.oversample + _SIGNS_FEWEST
+        if self._signs is None or wanted >= count:
+            return rows
+        best = np.sort(best_places(estimate_rows(self._signs, query, rows), wanted))
+        return best if rows is None else rows[best]
+
+    def _by_graph(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, count: int) -> IntArray | None:
+        """Candidates in ascending order; None where scanning is cheaper, or safer."""
+        if self._path is None or k >= count:
+            return None
+        graph = self._opened()
+        if graph is None:
+            return None
+        wanted = -(-k * len(self) // count)
+        if graph.scanned_rows(wanted, self.codec) >= count:
+            return None
+        rows = graph.candidates(query, wanted)
+        if allowed is None:
+            return rows if len(rows) >= k else None
+        rows = rows[allowed[rows]]
+        # where the filter avoids the query's neighbourhood, too few remain, and those are no longer the best
+        return rows if len(rows) >= k + k // 5 else None
+
+    def _opened(self) -> DenseGraph | None:
+        with self._lock:
+            if self._graph is None and self._path is not None:
+                self._graph = open_graph(self._path, len(self), self.width)
+                if self._graph is None:
+                    self._path = None
+            return self._graph
+
+
+def best_places(scores: FloatArray, k: int) -> IntArray:
+    """Places of the best k scores, best first, ties by ascending place."""
+    places = np.arange(len(scores))
+    if len(scores) > k:
+        places = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    return places[np.argsort(-scores[places], kind="stable")][:k]
+
+
+def build_graph(part: DensePart, path: Path, options: DenseOptions) -> bool:
+    """Write the graph of a part that is large enough for one, synced, and say whether there is one."""
+    if len(part) < min(options.graph_from, options.lists_from) or part.width == 0:
+        return False
+    write_graph(part, path, lists=len(part) >= options.lists_from)
+    return True
