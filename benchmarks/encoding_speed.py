@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import trivec
+from trivec.encode.onnx_runtime import physical_cores
 from trivec.search.readers import read_documents
 
 from common import environment, read_set, write_result
@@ -173,6 +174,9 @@ def table(
         "GFLOP_per_s": {name: round(work / value) for name, value in best.items()},
         "share_of_matmul_peak_at_model_shapes": {name: round(work / t / at_shapes, 2) for name, t in best.items()},
         "share_of_matmul_peak_at_large_squares": {name: round(work / t / at_squares, 2) for name, t in best.items()},
+        "share_of_matmul_peak_by_cpu_time": {
+            name: round(work / used * physical_cores() / at_shapes, 2) for name, used in cpu.items()
+        },
         "trivec_is_faster_by": {name: round(best[name] / ours, 2) for name in PEERS if name in best},
         "trivec_takes_less_cpu_time_by": {
             name: round(cpu[name] / cpu["trivec-onnx"], 2) for name in PEERS if name in cpu

@@ -2,8 +2,8 @@
 
     python benchmarks/long_text.py EVAL_FOLDER --out benchmarks/results/long_text.json
 
-A sample of each corpus of long documents is searched, always the same: ``--documents`` of at most ``--characters``,
-those that are relevant to some query first, by the hash of their ids. A query counts if all its relevant documents are
+A sample of each corpus is searched, always the same: ``--documents`` of ``--least`` to ``--most`` characters, those
+that are relevant to some query first, by the hash of their ids. A query counts if all its relevant documents are
 in the sample. Smaller corpora are easier: the numbers compare the ways with each other, and with nothing else.
 
 The ways take turns at a few documents, so that all see the same machine. Differences are to passages, as a library
@@ -27,7 +27,6 @@ import numpy as np
 from ir_measures import nDCG
 
 import trivec
-from retrieval_quality import EncodedSet, signal_scores, system_scores
 from trivec import Embeddings, Encoder
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
@@ -35,6 +34,7 @@ from trivec.search.passages import PassageSplitter
 from trivec.types import Document, Passage, join_title
 
 from common import EvaluationSet, environment, read_set, write_result
+from retrieval_quality import EncodedSet, signal_scores, system_scores
 
 CORPORA = {
     "man_long_en": ("man_long_en", "man_long_xling_en"),
@@ -98,11 +98,11 @@ def encode_corpus(encoder: Encoder, documents: Sequence[Document]) -> dict[str, 
     return encoded
 
 
-def sample(sets: Sequence[EvaluationSet], documents: int, characters: int) -> list[Document]:
+def sample(sets: Sequence[EvaluationSet], documents: int, characters: range) -> list[Document]:
     """Documents of a corpus that several sets share."""
     relevant = {document for data in sets for row in data.qrels.values() for document, grade in row.items() if grade}
-    short = [document for document in sets[0].documents if len(document.text) <= characters]
-    return sorted(short, key=lambda d: (d.id not in relevant, _hash(d.id)))[:documents]
+    fitting = [document for document in sets[0].documents if len(document.text) in characters]
+    return sorted(fitting, key=lambda d: (d.id not in relevant, _hash(d.id)))[:documents]
 
 
 def _hash(name: str) -> str:
@@ -170,8 +170,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of sets in BEIR layout")
     parser.add_argument("--model", default="m3-small")
-    parser.add_argument("--documents", type=int, default=36, help="of a corpus")
-    parser.add_argument("--characters", type=int, default=12_000, help="of a document at most")
+    parser.add_argument("--documents", type=int, default=30, help="of a corpus")
+    parser.add_argument("--least", type=int, default=4_000, help="characters of a document")
+    parser.add_argument("--most", type=int, default=20_000, help="characters of a document")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     logging.getLogger("trivec").setLevel(logging.ERROR)
@@ -182,7 +183,7 @@ def main() -> None:
         sets = [read_set(arguments.data / name) for name in names if (arguments.data / name).is_dir()]
         if not sets:
             continue
-        documents = sample(sets, arguments.documents, arguments.characters)
+        documents = sample(sets, arguments.documents, range(arguments.least, arguments.most + 1))
         encoded = encode_corpus(encoder, documents)
         for name, one in encoded.items():
             seconds[name] = seconds.get(name, 0.0) + one.seconds
@@ -198,7 +199,7 @@ def main() -> None:
             }
             for name, row in rows.items():
                 print(f"{data.name:20} {name:22}", *(f"{s} {v:.3f}" for s, v in row["nDCG@10"].items()), flush=True)
-    settings = {"documents": arguments.documents, "characters": arguments.characters}
+    settings = {"documents": arguments.documents, "characters": [arguments.least, arguments.most]}
     result = {
         "environment": environment("ir-measures"),
         "model": encoder.name,

@@ -77,7 +77,7 @@ def trivec_query(given: Given) -> Encode:
 
     def measure(texts: Sequence[str]) -> dict[str, float]:
         taken: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(40):
+        for _ in range(100):
             for name, call in calls.items():
                 start = time.perf_counter()
                 call()

@@ -55,13 +55,24 @@ def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     assert "Traceback" not in run("info", "nowhere").err
 
 
-def test_another_process_has_the_library(library: Path) -> None:
-    with trivec.open(library):
-        for words in (["search", library, "q"], ["info", library], ["delete", library, "--id", "paris"]):
+def test_another_process_writes_to_the_library(library: Path) -> None:
+    with trivec.open(library) as collection:
+        collection.delete(["tokyo"])
+        assert finish(start("search", library, "q")).code == 0
+        outcome = finish(start("delete", library, "--id", "paris"))
+        assert outcome.code == 2
+        assert f"is open in process {os.getpid()}" in outcome.err
+    assert finish(start("info", library, "--json")).json["documents"] == 3
+
+
+def test_another_process_has_a_library_with_an_embedded_store(source: Path, model: Path, run: Run) -> None:
+    assert run("index", source, "--out", "other", "--model", model, "--store", "embedded").code == 0
+    with trivec.open("other"):
+        for words in (["search", "other", "q"], ["info", "other"], ["delete", "other", "--id", "paris"]):
             outcome = finish(start(*words))
             assert outcome.code == 2
             assert f"is open in process {os.getpid()}" in outcome.err
-    assert finish(start("info", library, "--json")).json["documents"] == 4
+    assert finish(start("info", "other", "--json")).json["documents"] == 4
 
 
 def test_ctrl_c_keeps_what_was_added(model: Path, workplace: Path) -> None:

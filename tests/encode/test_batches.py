@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,16 +28,31 @@ def test_batches_run_from_long_to_short(lengths: list[int], max_tokens: int) -> 
 
 
 @given(lengths, st.integers(1, 2000))
-def test_no_batch_could_have_taken_the_next_text(lengths: list[int], max_tokens: int) -> None:
+def test_a_batch_ends_only_where_it_is_full_or_where_padding_would_begin(lengths: list[int], max_tokens: int) -> None:
     batches = plan_batches(lengths, max_tokens)
-    for batch in batches[:-1]:
+    for batch, following in itertools.pairwise(batches):
         longest = max(1, lengths[batch[0]])
-        assert (len(batch) + 1) * longest > max_tokens or len(batch) == 256
+        full = (len(batch) + 1) * longest > max_tokens or len(batch) == 256
+        half_full = 2 * len(batch) * longest >= max_tokens
+        assert full or (half_full and lengths[following[0]] != lengths[batch[0]])
+
+
+@given(lengths, st.integers(1, 2000))
+def test_only_the_half_that_fills_a_batch_may_be_padded(lengths: list[int], max_tokens: int) -> None:
+    for batch in plan_batches(lengths, max_tokens):
+        longest = max(1, lengths[batch[0]])
+        beyond_half = [lengths[row] for row in batch[-(-max_tokens // (2 * longest)) :]]
+        assert len({lengths[batch[0]], *beyond_half}) == 1 or len(beyond_half) == 0
 
 
 def test_a_plan_by_hand() -> None:
     plan = plan_batches([3, 10, 5, 4, 5], max_tokens=10)
     assert [batch.tolist() for batch in plan] == [[1], [2, 4], [3, 0]]
+
+
+def test_a_plan_that_avoids_padding() -> None:
+    plan = plan_batches([7, 6, 6, 6, 2, 2, 1], max_tokens=12)
+    assert [batch.tolist() for batch in plan] == [[0], [1, 2], [3], [4, 5, 6]]
 
 
 def test_a_text_longer_than_the_budget_is_alone() -> None:

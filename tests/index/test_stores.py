@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError, LibraryMismatchError, MissingHeadError
-from trivec.index import EmbeddedOptions, EmbeddedStore, MemoryStore, Store, VectorSchema, parse_filter
+from trivec.index import (
+    EmbeddedOptions,
+    EmbeddedStore,
+    MemoryStore,
+    NativeOptions,
+    NativeStore,
+    Store,
+    VectorSchema,
+    parse_filter,
+)
 from trivec.index.filters import Filter
+from trivec.index.native.dense import DenseOptions
+from trivec.index.native.settings import MergeOptions
 from trivec.types import Passage
 
 from store_cases import DENSE, MEMORY_FOLDER, Model, check_store, embeddings, filters, passages
@@ -39,7 +50,21 @@ def embedded_with_field_indexes(folder: Path) -> Store:
     return EmbeddedStore.create(folder / "store", options=EmbeddedOptions(index_fields_from=0, exact_below=0))
 
 
-each_store = pytest.mark.parametrize("make", [in_memory, embedded, embedded_with_field_indexes])
+def native(folder: Path) -> Store:
+    """Without merging, so that every write is a segment."""
+    options = NativeOptions(DenseOptions("float32"), "float32", merge=MergeOptions(small_segments=100))
+    return NativeStore.create(folder / "store", options=options)
+
+
+def native_that_merges(folder: Path) -> Store:
+    """Merges all the time, in the background."""
+    merge = MergeOptions(small_rows=4, small_segments=2, factor=2, max_dead_share=0.2)
+    return NativeStore.create(folder / "store", options=NativeOptions(DenseOptions("float32"), "float32", merge=merge))
+
+
+each_store = pytest.mark.parametrize(
+    "make", [in_memory, embedded, embedded_with_field_indexes, native, native_that_merges]
+)
 
 
 @each_store
@@ -146,6 +171,17 @@ def test_all_passages_can_be_deleted_and_others_added(make: Callable[[Path], Sto
             {"d0#0": embeddings(0, 2)[0], "d1#0": embeddings(0, 2)[1]},
         ),
     )
+    store.close()
+
+
+@each_store
+def test_passages_are_removed_in_the_step_that_adds_others(make: Callable[[Path], Store], tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.upsert(many(4), embeddings(0, 4))
+    store.upsert(many(6)[3:], embeddings(1, 3), remove=["d0#0", "d3#0", "d5#0", "no such"])
+    assert [passage.id for passage in store.select()] == ["d1#0", "d2#0", "d3#0", "d4#0", "d5#0"]
+    store.upsert([], embeddings(1, 0), remove=["d1#0"])
+    assert store.count() == 4
     store.close()
 
 

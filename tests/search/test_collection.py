@@ -34,10 +34,10 @@ def encoder(load_tiny: Callable[..., Encoder]) -> Encoder:
     return load_tiny("m3")
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "native", "embedded"])
 def library(request: pytest.FixtureRequest, tmp_path: Path, encoder: Encoder) -> Iterator[Collection]:
     path = ":memory:" if request.param == "memory" else tmp_path / "library"
-    with trivec.open(path, model=encoder) as opened:
+    with trivec.open(path, model=encoder, store=request.param) as opened:
         yield opened
 
 
@@ -280,10 +280,37 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path: Path, encoder: Encode
         trivec.open(tmp_path / "file" / "library", model=encoder)
 
 
-def test_a_second_opening_names_the_process_that_has_it(tmp_path: Path, encoder: Encoder) -> None:
-    with trivec.open(tmp_path / "library", model=encoder), pytest.raises(LibraryBusyError, match="already open"):
-        trivec.open(tmp_path / "library", model=encoder)
-    trivec.open(tmp_path / "library", model=encoder).close()
+def test_a_second_opening_of_an_embedded_store_names_the_process_that_has_it(tmp_path: Path, encoder: Encoder) -> None:
+    folder = tmp_path / "library"
+    with (
+        trivec.open(folder, model=encoder, store="embedded"),
+        pytest.raises(LibraryBusyError, match="already open"),
+    ):
+        trivec.open(folder, model=encoder)
+    trivec.open(folder, model=encoder).close()
+
+
+def test_readers_see_what_one_writer_adds_and_a_second_writer_is_refused(tmp_path: Path, encoder: Encoder) -> None:
+    folder = tmp_path / "library"
+    with trivec.open(folder, model=encoder) as writer, trivec.open(folder, model=encoder) as reader:
+        writer.add(CITIES)
+        assert len(reader) == 4
+        assert reader.search("capital", k=4)
+        with pytest.raises(LibraryBusyError, match="already open"):
+            reader.add([Document("new", "water")])
+        writer.delete(["paris"])
+        assert reader.get("paris") is None
+        assert "paris" not in [hit.id for hit in reader.search("capital", k=4)]
+    with trivec.open(folder, model=encoder) as reader:
+        assert reader.add([Document("new", "water")]).added == 1
+
+
+def test_a_library_keeps_the_kind_of_store_it_was_made_with(tmp_path: Path, encoder: Encoder) -> None:
+    trivec.open(tmp_path / "library", model=encoder, store="embedded").close()
+    with pytest.raises(InputError, match="has the store 'embedded', not 'native'"):
+        trivec.open(tmp_path / "library", model=encoder, store="native")
+    with pytest.raises(InputError, match="there is no store 'cloud'"):
+        trivec.open(tmp_path / "other", model=encoder, store="cloud")
 
 
 def test_a_death_between_the_two_steps_of_a_shrinking_update_is_mended(
@@ -292,13 +319,13 @@ def test_a_death_between_the_two_steps_of_a_shrinking_update_is_mended(
     def die(*args: object) -> None:
         raise KeyboardInterrupt
 
-    with trivec.open(tmp_path / "library", model=encoder) as library:
+    with trivec.open(tmp_path / "library", model=encoder, store="embedded") as library:
         library.add([Document("long", long_text(200))])
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(library.store, "delete", die)
             library.add([Document("long", long_text(30))])
         assert (tmp_path / "library" / adding.PENDING).is_file()
-    with trivec.open(tmp_path / "library", model=encoder) as library:
+    with trivec.open(tmp_path / "library", model=encoder, store="embedded") as library:
         assert library.store.count() == library.store.fetch(["long#0"])[0].count  # type: ignore[union-attr]
         assert not (tmp_path / "library" / adding.PENDING).exists()
 
@@ -306,11 +333,11 @@ def test_a_death_between_the_two_steps_of_a_shrinking_update_is_mended(
 def test_a_death_between_the_passages_of_a_document_leaves_none_of_them(
     tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with trivec.open(tmp_path / "library", model=encoder) as library:
+    with trivec.open(tmp_path / "library", model=encoder, store="embedded") as library:
         library.add(CITIES)
         upsert = library.store.upsert
 
-        def write_some(passages: list[Passage], vectors: Embeddings) -> None:
+        def write_some(passages: list[Passage], vectors: Embeddings, remove: list[str]) -> None:
             upsert(passages[:2], vectors[:2])
             raise KeyboardInterrupt
 
@@ -318,7 +345,7 @@ def test_a_death_between_the_passages_of_a_document_leaves_none_of_them(
             patched.setattr(library.store, "upsert", write_some)
             library.add([Document("long", long_text(200))])
         assert library.store.count() == len(CITIES) + 2
-    with trivec.open(tmp_path / "library", model=encoder) as library:
+    with trivec.open(tmp_path / "library", model=encoder, store="embedded") as library:
         assert library.store.count() == len(CITIES)
         assert library.add([Document("long", long_text(200))]).added == 1
         assert library.get("long") == Document("long", long_text(200))
@@ -339,7 +366,9 @@ def test_a_death_before_the_update_keeps_the_old_version(
     with trivec.open(tmp_path / "library", model=encoder) as library:
         library.add([Document("long", long_text(200))])
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-            patched.setattr(type(library.store), "upsert", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(
+                type(library.store), "upsert", lambda *args, **named: (_ for _ in ()).throw(KeyboardInterrupt)
+            )
             library.add([Document("long", long_text(30))])
     with trivec.open(tmp_path / "library", model=encoder) as library:
         assert library.get("long") == Document("long", long_text(200))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trivec.cli.flags import DEFAULT_OUTPUT, DEFAULT_READ, OutputFlags, ReadFlags, SourceList
+from trivec.cli.flags import DEFAULT_OUTPUT, DEFAULT_READ, OutputFlags, Precision, ReadFlags, SourceList
 
 if TYPE_CHECKING:
     from trivec.encode.encoder import Encoder
@@ -22,6 +22,7 @@ def encode(
     out: Path,
     heads: Annotated[tuple[Literal["dense", "sparse", "multi", "terms"], ...], Parameter(consume_multiple=True)] = (),
     model: str | None = None,
+    precision: Precision | None = None,
     prompt: Prompt = "document",
     max_length: int | None = None,
     shard_size: int = 4096,
@@ -47,6 +48,8 @@ def encode(
             that the model has but terms.
         model: A name that trivec models lists, or a folder. Without it:
             m3-small.
+        precision: float32, or int8 for a model that is quantised. Without it:
+            what the model's folder says, else float32.
         prompt: Which of the model's prompts goes before every text.
         max_length: Tokens a text. Without it: the model's own.
         shard_size: Documents a part; a part is held in memory.
@@ -56,6 +59,7 @@ def encode(
     from trivec.cli.output import emit_summary, print_facts
     from trivec.cli.sources import Sources
     from trivec.cli.vector_parts import VectorFolder, write_parts
+    from trivec.encode.catalogue import DEFAULT_MODEL
     from trivec.encode.encoder import EncodeOptions
     from trivec.encode.loading import load
     from trivec.errors import InputError
@@ -63,7 +67,7 @@ def encode(
     if shard_size < 1:
         raise InputError(f"--shard-size must be at least 1, got {shard_size}")
     documents = Sources(sources, reading.options())
-    encoder = load() if model is None else load(model)
+    encoder = load(DEFAULT_MODEL if model is None else model, precision=precision)
     wanted = heads or tuple(head for head in encoder.heads if head != "terms")
     options = EncodeOptions(wanted, max_length, progress=output.progress)
     folder = VectorFolder.open(out, encoder, _prompt(encoder, prompt), options, shard_size)

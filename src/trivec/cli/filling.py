@@ -13,6 +13,9 @@ from trivec.errors import TrivecError
 from trivec.search.collection import Collection
 from trivec.types import Document
 
+_TIDY_FROM_SHARE = 0.1
+"""Less than this share of new documents is left to the store's own merging: tidying up rewrites the whole library."""
+
 
 @dataclass(frozen=True)
 class Filling:
@@ -42,7 +45,7 @@ def fill(library: Collection, sources: Sources, flags: OutputFlags) -> Filling:
         report = library.add(readable, flags.progress)
         if readable.failure is not None:
             raise readable.failure
-        if report.added or report.updated:
+        if _TIDY_FROM_SHARE * len(library) <= report.added + report.updated > 0:
             library.optimize()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped: {_holds(library)}; run the same command again to go on") from None

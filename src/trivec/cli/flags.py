@@ -6,15 +6,20 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
 if TYPE_CHECKING:
+    from trivec.search.long_documents import LongDocuments
     from trivec.search.readers import ReadOptions
 
+Precision: TypeAlias = Literal["float32", "int8"]
+"""Spelled out, because help must not import `trivec.encode.checkpoints.checkpoint.Precision` and numpy with it."""
+
 _READING = Group("Reading", sort_key=1)
-_OUTPUT = Group("Output", sort_key=2)
+_LONG = Group("Long documents", sort_key=2)
+_OUTPUT = Group("Output", sort_key=3)
 _TAB = "\\t"
 
 
@@ -89,6 +94,33 @@ class ReadFlags:
         )
 
 
+@Parameter(name="*", group=_LONG)
+@dataclass(frozen=True)
+class LongFlags:
+    """What becomes of documents that are longer than the model's window."""
+
+    long_text: Literal["passages", "late-chunking", "windows", "mcls"] | None = None
+    """passages: each encoded by itself; late-chunking: shorter ones, encoded in
+    sight of each other; windows: one passage a document; mcls: several CLS
+    tokens a passage. Without it: passages, or what the library has."""
+
+    passage_tokens: int | None = None
+    """The most tokens of a passage. Without it: the model's window, or 256 for
+    late-chunking."""
+
+    def options(self) -> LongDocuments | None:
+        """For a library; None if nothing was said.
+
+        Raises:
+            InputError: the options contradict each other.
+        """
+        from trivec.search.long_documents import LongDocuments
+
+        if self.long_text is None and self.passage_tokens is None:
+            return None
+        return LongDocuments(self.long_text or "passages", self.passage_tokens)
+
+
 @Parameter(name="*", group=_OUTPUT)
 @dataclass(frozen=True)
 class OutputFlags:
@@ -122,4 +154,5 @@ class OutputFlags:
 
 
 DEFAULT_READ = ReadFlags()
+DEFAULT_LONG = LongFlags()
 DEFAULT_OUTPUT = OutputFlags()

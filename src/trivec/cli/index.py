@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from trivec.cli.flags import DEFAULT_OUTPUT, DEFAULT_READ, OutputFlags, ReadFlags, SourceList
+from trivec.cli.flags import (
+    DEFAULT_LONG,
+    DEFAULT_OUTPUT,
+    DEFAULT_READ,
+    LongFlags,
+    OutputFlags,
+    Precision,
+    ReadFlags,
+    SourceList,
+)
+
+if TYPE_CHECKING:
+    from trivec.encode.encoder import Encoder
 
 
 def index(
@@ -13,6 +26,9 @@ def index(
     *,
     out: Path,
     model: str | None = None,
+    precision: Precision | None = None,
+    store: Literal["native", "embedded"] | None = None,
+    long: LongFlags = DEFAULT_LONG,
     reading: ReadFlags = DEFAULT_READ,
     output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
@@ -38,6 +54,11 @@ def index(
         out: Folder of the library.
         model: A name that trivec models lists, or a folder. Without it:
             m3-small, or the model of the library that is there.
+        precision: float32, or int8 for a model that is quantised: faster, and its
+            vectors differ a little. A library keeps the precision it was made
+            with. Name --model too if it is not m3-small.
+        store: What keeps a new library's vectors: native, or embedded for
+            Qdrant Edge.
     """
     from trivec.cli.filling import fill, tell
     from trivec.cli.sources import Sources
@@ -51,7 +72,17 @@ def index(
     if not documents.look_ahead():
         reasons = "; ".join(line.strip() for line in documents.warnings)
         raise InputError(f"{', '.join(sources)}: no documents{f' ({reasons})' if reasons else ''}: name other sources")
-    with open_collection(out, model) as library:
+    encoder, long_documents = _in_precision(model, precision), long.options()
+    with open_collection(out, encoder, store=store, long_documents=long_documents) as library:
         filling = fill(library, documents, output)
     tell(filling, output)
     return 0
+
+
+def _in_precision(model: str | None, precision: Precision | None) -> str | Encoder | None:
+    if precision is None:
+        return model
+    from trivec.encode.catalogue import DEFAULT_MODEL
+    from trivec.encode.loading import load
+
+    return load(DEFAULT_MODEL if model is None else model, precision=precision)

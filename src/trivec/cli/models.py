@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from cyclopts import App
 
-from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
+from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags, Precision
 
 app = App(name="models")
 
@@ -83,6 +83,7 @@ def export(
     layout: Layout = "trivec",
     pickled: bool = False,
     training_free_width: int | None = None,
+    precision: Precision | None = None,
     output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
     """Write a model as a new folder in another layout.
@@ -102,11 +103,13 @@ def export(
         pickled: With bge-m3, also write the .pt files that FlagEmbedding reads.
         training_free_width: Give a model without a multi-vector head a
             training-free one of this width.
+        precision: int8 also writes the quantised form, which is then what the
+            folder loads as. Only for the layout trivec.
     """
     from trivec.encode.checkpoints.export import export_checkpoint
     from trivec.encode.loading import find_checkpoint
 
-    checkpoint = find_checkpoint(name, training_free_width=training_free_width)
+    checkpoint = find_checkpoint(name, training_free_width=training_free_width, precision=precision)
     export_checkpoint(checkpoint, out, layout, pickled)
     return _print_folder(checkpoint.name, out, output)
 

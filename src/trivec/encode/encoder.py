@@ -13,17 +13,20 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
-from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
 from trivec.encode.checkpoints.plain import whole_number
+from trivec.encode.collected import Collected
+from trivec.encode.job import Job
 from trivec.encode.lexical import count_terms, max_weights
-from trivec.encode.runtime import HeadOutputs, Runtime
+from trivec.encode.long_text import MCLS_PERIOD, LongText, LongTextOptions, describe_further, encode_long_texts
+from trivec.encode.pipeline import forward_batches, one_ahead
+from trivec.encode.pipeline import pad as pad
+from trivec.encode.runtime import Runtime
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText, clean_text, fold_case
 from trivec.errors import InputError, MissingHeadError
 from trivec.fingerprint import Fingerprint
 from trivec.progress import Progress
-from trivec.ragged import Ragged
 from trivec.types import HEADS, FloatArray, Head
 
 logger = logging.getLogger(__name__)
@@ -41,12 +44,19 @@ class EncodeOptions:
         max_length: tokens per text, special tokens and prompt included; None is the model's own.
         batch_tokens: padded tokens a batch; None is what the runtime likes best.
         progress: show a bar on standard error.
+        long_text: what becomes of a text longer than ``max_length``: ``cut``, ``windows`` or ``mcls``, see
+            `trivec.encode.long_text`.
+        overlap_tokens: that neighbouring windows share; None is an eighth of a window.
+        mcls_period: tokens to a CLS token.
     """
 
     heads: Collection[Head] | None = None
     max_length: int | None = None
     batch_tokens: int | None = None
     progress: bool = False
+    long_text: LongText = "cut"
+    overlap_tokens: int | None = None
+    mcls_period: int = MCLS_PERIOD
 
     def __post_init__(self) -> None:
         if self.heads is not None and isinstance(self.heads, str):
@@ -55,14 +65,23 @@ class EncodeOptions:
             raise InputError(f"heads is empty: ask for at least one of {', '.join(HEADS)}")
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise InputError(f"batch_tokens must be at least 1, got {self.batch_tokens}")
+        self.long_text_options()
+
+    def long_text_options(self) -> LongTextOptions:
+        """The options for long texts by themselves.
+
+        Raises:
+            InputError: they contradict each other.
+        """
+        return LongTextOptions(self.long_text, self.overlap_tokens, self.mcls_period)
 
 
 class Encoder:
     """Gives dense, sparse and multi-vectors, and term counts, in one forward pass per text.
 
     Each text is forwarded exactly once, and its vectors do not depend on what else is encoded with it. A text
-    longer than ``max_length`` tokens is cut (a library cuts documents into passages before that). Special
-    tokens spelled out inside a text are text.
+    longer than ``max_length`` tokens is cut (a library cuts documents into passages before that), unless
+    ``long_text`` says otherwise. Special tokens spelled out inside a text are text.
 
     Example:
         >>> encoder = trivec.load("m3-small")                                      # doctest: +SKIP
@@ -78,7 +97,7 @@ class Encoder:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.fingerprint = fingerprint
-        self._pad_id = _pad_id(checkpoint)
+        self.pad_id = _pad_id(checkpoint)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, heads={list(self.heads)}, {self.runtime.name})"
@@ -120,9 +139,10 @@ class Encoder:
         max_length: int | None = None,
         batch_tokens: int | None = None,
         progress: bool = False,
+        long_text: LongText = "cut",
     ) -> Embeddings:
         """Encode with the model's document prompt. See `encode`."""
-        return self.encode(texts, heads, self.checkpoint.document_prompt, max_length, batch_tokens, progress)
+        return self.encode(texts, heads, self.checkpoint.document_prompt, max_length, batch_tokens, progress, long_text)
 
     def encode(
         self,
@@ -132,6 +152,7 @@ class Encoder:
         max_length: int | None = None,
         batch_tokens: int | None = None,
         progress: bool = False,
+        long_text: LongText = "cut",
     ) -> Embeddings:
         """Encode texts, in order.
 
@@ -142,13 +163,16 @@ class Encoder:
             max_length: tokens per text, special tokens and prompt included; None is the model's own.
             batch_tokens: padded tokens a batch; None is what the runtime likes best.
             progress: show a bar on standard error.
+            long_text: what becomes of a text longer than ``max_length``: ``cut``, ``windows`` or ``mcls``. `stream`
+                takes all options.
 
         Raises:
             MissingHeadError: the model lacks a head that was asked for.
             InputError: something in ``texts`` is not a string, or an option is out of range.
         """
-        parts = list(self.stream(texts, prompt, EncodeOptions(heads, max_length, batch_tokens, progress)))
-        return Embeddings.concatenate(parts)
+        options = EncodeOptions(heads, max_length, batch_tokens, progress, long_text)
+        parts = list(self.stream(texts, prompt, options))
+        return parts[0] if len(parts) == 1 else Embeddings.concatenate(parts)
 
     def stream(self, texts: str | Iterable[str], prompt: str, options: EncodeOptions) -> Iterator[Embeddings]:
         """Encode an iterable of any length in bounded memory, some thousands of texts at a time.
@@ -159,42 +183,52 @@ class Encoder:
             raise InputError(f"texts must be an iterable of strings, got {type(texts).__name__} {texts!r:.60}")
         job = self._plan(prompt, options)
         source = iter([texts] if isinstance(texts, str) else texts)
-        first = True
         total = len(texts) if isinstance(texts, Sequence) and not isinstance(texts, str) else None
         with Progress("encoding", "texts", options.progress, total) as bar:
-            while (window := list(itertools.islice(source, _WINDOW))) or first:
-                first = False
-                yield self._encode_window(window, job, bar)
+            if job.long_text.method == "cut":
+                for prepared in one_ahead(lambda window: self._prepare(window, job), _windows(source)):
+                    yield self._encode_prepared(prepared, job, bar)
+            else:
+                for window in _windows(source):
+                    yield encode_long_texts(self, window, job, bar, plain=self._encode_window)
 
-    def _plan(self, prompt: str, options: EncodeOptions) -> _Job:
+    def _plan(self, prompt: str, options: EncodeOptions) -> Job:
         max_length = self._check_length(options.max_length)
-        return _Job(
-            heads=self._check_heads(options.heads),
+        long_text = options.long_text_options()
+        long_text.check_model(self.checkpoint)
+        return Job(
+            heads=self.check_heads(options.heads),
             prompt=prompt,
             max_length=max_length,
             batch_tokens=options.batch_tokens or self.runtime.batch_tokens,
-            fingerprint=self._fingerprint_with(prompt, max_length),
+            fingerprint=self._fingerprint_with(prompt, max_length, long_text.description),
+            long_text=long_text,
         )
 
-    def _encode_window(self, texts: Sequence[str], job: _Job, bar: Progress) -> Embeddings:
+    def _encode_window(self, texts: Sequence[str], job: Job, bar: Progress) -> Embeddings:
+        return self._encode_prepared(self._prepare(texts, job), job, bar)
+
+    def _prepare(self, texts: Sequence[str], job: Job) -> _Prepared:
         terms = self.count_terms(texts) if "terms" in job.heads else None
         if job.heads == ("terms",):
-            bar.update(len(texts))
-            return Embeddings(terms=terms, fingerprint=job.fingerprint)
-        tokenized = self.tokenizer.tokenize(texts, job.max_length, job.prompt)
-        _report_cut(tokenized, job.max_length)
-        ids = [np.asarray(text.ids, np.int64) for text in tokenized]
-        collected = _Collected.empty(tokenized, self.checkpoint)
-        for batch in plan_batches([len(row) for row in ids], job.batch_tokens):
-            padded, mask = pad([ids[row] for row in batch], self._pad_id)
-            collected.add(batch, mask, self.runtime.forward(padded, mask, job.heads))
+            return _Prepared(len(texts), [], terms)
+        return _Prepared(len(texts), self.tokenizer.tokenize(texts, job.max_length, job.prompt), terms)
+
+    def _encode_prepared(self, texts: _Prepared, job: Job, bar: Progress) -> Embeddings:
+        if job.heads == ("terms",):
+            bar.update(texts.count)
+            return Embeddings(terms=texts.terms, fingerprint=job.fingerprint)
+        _report_cut(texts.tokenized, job.max_length)
+        ids = [np.asarray(text.ids, np.int64) for text in texts.tokenized]
+        collected = Collected(texts.tokenized, self.checkpoint, job.heads)
+        for batch, outputs in forward_batches(self.runtime, ids, self.pad_id, job.heads, job.batch_tokens):
+            collected.add(batch, outputs)
             bar.update(len(batch))
-        width = self.checkpoint.multi_width
         return Embeddings(
-            dense=collected.dense if "dense" in job.heads else None,
+            dense=collected.dense,
             sparse=self._sparse(ids, collected.weights) if "sparse" in job.heads else None,
-            multi=Ragged.from_rows(collected.vectors, width) if "multi" in job.heads else None,
-            terms=terms,
+            multi=collected.multi,
+            terms=texts.terms,
             fingerprint=job.fingerprint,
         )
 
@@ -207,7 +241,12 @@ class Encoder:
     def _sparse(self, ids: Sequence[NDArray[np.int64]], weights: Sequence[FloatArray]) -> sp.csr_array:
         return max_weights(ids, weights, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)
 
-    def _check_heads(self, heads: Collection[Head] | None) -> tuple[Head, ...]:
+    def check_heads(self, heads: Collection[Head] | None) -> tuple[Head, ...]:
+        """Heads in their usual order; None is all that the model has.
+
+        Raises:
+            MissingHeadError: the model lacks one of them.
+        """
         if heads is None:
             return self.heads
         for head in heads:
@@ -224,62 +263,29 @@ class Encoder:
             raise InputError(f"max_length must lie between 1 and {self.max_length} for {self.name}, got {max_length}")
         return max_length
 
-    def _fingerprint_with(self, prompt: str, max_length: int) -> Fingerprint:
+    def _fingerprint_with(self, prompt: str, max_length: int, long_text: str) -> Fingerprint:
         """The model's fingerprint, changed where a call departs from the model's own settings."""
         fingerprint = self.fingerprint
         if prompt not in (fingerprint.query_prompt, fingerprint.document_prompt):
             fingerprint = replace(fingerprint, query_prompt=prompt, document_prompt=prompt)
-        return replace(fingerprint, max_length=max_length)
+        return replace(describe_further(fingerprint, long_text), max_length=max_length)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """`EncodeOptions` after checking, with the model's own settings filled in."""
+class _Prepared:
+    """A window of ``count`` texts before the forward pass."""
 
-    heads: tuple[Head, ...]
-    prompt: str
-    max_length: int
-    batch_tokens: int
-    fingerprint: Fingerprint
+    count: int
+    tokenized: Sequence[TokenizedText]
+    terms: sp.csr_array | None
 
 
-@dataclass
-class _Collected:
-    """Outputs of batches, put back in the order of the texts.
-
-    CLS and the tokens of the prompt shape the dense vector only: they are no multi-vectors and weigh nothing.
-    """
-
-    dense: FloatArray
-    weights: list[FloatArray]
-    vectors: list[FloatArray]
-    first: list[int]
-
-    @classmethod
-    def empty(cls, tokenized: Sequence[TokenizedText], checkpoint: Checkpoint) -> _Collected:
-        none = [np.zeros(0, np.float32)] * len(tokenized)
-        dense = np.zeros((len(tokenized), checkpoint.dense_width), np.float32)
-        return cls(dense, none.copy(), none.copy(), [1 + text.prompt_tokens for text in tokenized])
-
-    def add(self, batch: NDArray[np.int64], mask_BL: NDArray[np.int32], outputs: HeadOutputs) -> None:
-        lengths = mask_BL.sum(axis=1)
-        if outputs.dense is not None:
-            self.dense[batch] = outputs.dense
-        for place, (row, length) in enumerate(zip(batch, lengths, strict=True)):
-            if outputs.token_weights is not None:
-                self.weights[row] = outputs.token_weights[place, :length].copy()
-                self.weights[row][: self.first[row]] = 0
-            if outputs.token_vectors is not None:
-                self.vectors[row] = outputs.token_vectors[place, self.first[row] : length].copy()
-
-
-def pad(rows: Sequence[NDArray[np.int64]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Right-padded ids and their mask, both (B, L)."""
-    lengths = np.asarray([len(row) for row in rows])
-    mask = (np.arange(lengths.max())[None, :] < lengths[:, None]).astype(np.int32)
-    ids = np.full(mask.shape, pad_id, np.int64)
-    ids[mask == 1] = np.concatenate(rows)
-    return ids, mask
+def _windows(source: Iterator[str]) -> Iterator[list[str]]:
+    """Lists of some thousands of texts; at least one list."""
+    first = True
+    while (window := list(itertools.islice(source, _WINDOW))) or first:
+        first = False
+        yield window
 
 
 def _pad_id(checkpoint: Checkpoint) -> int:

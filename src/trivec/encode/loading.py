@@ -9,10 +9,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from trivec.cache import model_folder
 from trivec.encode import catalogue, m3_small
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
+from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
 from trivec.encode.runtime import Runtime
 from trivec.encode.tokenizer import TextTokenizer
@@ -20,6 +22,8 @@ from trivec.encode.training_free import training_free_head
 from trivec.errors import InputError, ModelError, UnknownModelError, require
 from trivec.fingerprint import Fingerprint
 
+QUANTIZED_EDITION = 1
+"""Raised when `trivec.encode.quantization` or its calibration texts give the same model other vectors."""
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _PASSING = ("architectures", "dtype", "torch_dtype", "tokenizer_class", "transformers_version")
 
@@ -33,6 +37,7 @@ def load(
     card: str | None = None,
     task: str | None = None,
     training_free_width: int | None = None,
+    precision: Precision | None = None,
 ) -> Encoder:
     """Load an encoder. Nothing is downloaded: `fetch` does that.
 
@@ -46,19 +51,27 @@ def load(
         card: name of the catalogue's line that tells pooling, prompts and length of a bare local folder.
         task: for models with one prompt a task, such as llm-embedder.
         training_free_width: give a model without multi-vector head a training-free one of this width.
+        precision: ``float32``, or ``int8`` for quantised linear layers on CPU: faster, with vectors that differ a
+            little, so that they have a fingerprint of their own. The quantised form is made at the first load, in
+            seconds to minutes, and kept in the cache folder. None is what the folder was exported with, else
+            float32.
 
     Raises:
         UnknownModelError: no such folder, name or cached model.
         CorruptModelError: files are missing or damaged.
         MissingPackageError: the model needs torch and it is not installed.
     """
-    checkpoint = find_checkpoint(model, card, task, training_free_width)
+    checkpoint = find_checkpoint(model, card, task, training_free_width, precision)
     tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
     return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
 
 
 def find_checkpoint(
-    model: str | Path, card: str | None = None, task: str | None = None, training_free_width: int | None = None
+    model: str | Path,
+    card: str | None = None,
+    task: str | None = None,
+    training_free_width: int | None = None,
+    precision: Precision | None = None,
 ) -> Checkpoint:
     """What `load` loads, read but not started. See there for the arguments and errors."""
     folder, known = resolve(model)
@@ -71,9 +84,11 @@ def find_checkpoint(
     if training_free_width is not None and checkpoint.multi is None:
         head = training_free_head(checkpoint.hidden_size, training_free_width)
         checkpoint = replace(checkpoint, multi=head)
+    if precision is not None:
+        checkpoint = _with_precision(checkpoint, precision)
     path = Path(model).expanduser()
     asked = {"model": str(path.resolve()) if path.is_dir() else checkpoint.name, "card": card, "task": task,
-             "training_free_width": training_free_width}  # fmt: skip
+             "training_free_width": training_free_width, "precision": precision}  # fmt: skip
     return replace(checkpoint, loaded_by={name: value for name, value in asked.items() if value is not None})
 
 
@@ -182,12 +197,32 @@ def _apply_task(checkpoint: Checkpoint, known: catalogue.KnownModel | None, task
     return replace(checkpoint, query_prompt=query_prompt, document_prompt=document_prompt)
 
 
+def _with_precision(checkpoint: Checkpoint, precision: Precision) -> Checkpoint:
+    if precision not in get_args(Precision):
+        raise InputError(f"unknown precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
+    return replace(checkpoint, precision=precision)
+
+
+def _check_quantized(checkpoint: Checkpoint, runtime: str, on_cpu: bool) -> None:
+    """Refuse to run a quantised model where it cannot run."""
+    reason = "torch was asked for" if runtime == "torch" else _reason_against_onnx(checkpoint)
+    if not on_cpu:
+        reason = "another device or dtype was asked for"
+    if reason is not None:
+        raise InputError(
+            f"precision {checkpoint.precision} of {checkpoint.name} runs on ONNX Runtime on CPU alone, and {reason}: "
+            "leave runtime, device and dtype as they are, or load it with precision='float32'"
+        )
+
+
 def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None) -> Runtime:
     if runtime not in ("auto", "onnx", "torch"):
         raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
     on_cpu = device in (None, "cpu") and dtype in (None, "float32")
+    if checkpoint.precision != "float32":
+        _check_quantized(checkpoint, runtime, on_cpu)
     if runtime == "onnx" or (runtime == "auto" and on_cpu and _reason_against_onnx(checkpoint) is None):
         if not on_cpu:
             raise InputError(f"the onnx runtime is for float32 on cpu, not for {device} {dtype}: use runtime='torch'")
@@ -215,7 +250,7 @@ def fingerprint(checkpoint: Checkpoint) -> Fingerprint:
     """What the model's vectors depend on."""
     return Fingerprint(
         model=checkpoint.name,
-        weights=weights_digest(checkpoint.folder),
+        weights=_describe_weights(checkpoint),
         architecture=_digest(json.dumps(_lasting(checkpoint.config), sort_keys=True).encode()),
         tokenizer=_digest(checkpoint.tokenizer_file.read_bytes()),
         heads=checkpoint.describe_heads(),
@@ -223,6 +258,13 @@ def fingerprint(checkpoint: Checkpoint) -> Fingerprint:
         document_prompt=checkpoint.document_prompt,
         max_length=checkpoint.max_length,
     )
+
+
+def _describe_weights(checkpoint: Checkpoint) -> str:
+    digest = weights_digest(checkpoint.folder)
+    if checkpoint.precision == "float32":
+        return digest
+    return f"{digest} {checkpoint.precision}, edition {QUANTIZED_EDITION}"
 
 
 def _lasting(config: Mapping[str, object]) -> dict[str, object]:

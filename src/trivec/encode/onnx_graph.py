@@ -7,8 +7,10 @@ Runtime maps into memory. All heads are outputs of the same graph:
     input_ids (B, L) int64, attention_mask (B, L) int32
       -> dense (B, D)    token_weights (B, L)    token_vectors (B, L, C)
 
-Linear layers run on the (B * L, d) matrix of all tokens; only attention sees the (B, L, d) shape. Attention, the
-residual layer norm and GELU are ONNX Runtime's fused operators (domain ``com.microsoft``).
+Linear layers run on the (B * L, d) matrix of all tokens; only attention sees the (B, L, d) shape. Attention and GELU
+are ONNX Runtime's fused operators (domain ``com.microsoft``). Its attention works tile by tile, without an array of
+L x L numbers a head, only where it is given no mask. So the graph looks whether the batch has any padding, and hands
+the mask on only then. Its fused residual layer norm takes several times as long as adding and normalising.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from onnx import TensorProto, helper, numpy_helper
 from trivec.encode.checkpoints import plain
 from trivec.encode.checkpoints.checkpoint import Checkpoint, DenseModule, Linear
 from trivec.encode.checkpoints.weights import WEIGHTS_FILE
+from trivec.encode.runtime import GRAPH_EDITION
 from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import TensorPlace, read_header
 
@@ -47,8 +50,10 @@ def unsupported_reason(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+def build_graph(checkpoint: Checkpoint, states: bool = False) -> onnx.ModelProto:
     """The graph of a checkpoint; weights stay in ``checkpoint.folder / WEIGHTS_FILE``.
+
+    With ``states`` it has one more output, ``token_states`` (B, L, hidden): the last hidden states.
 
     Raises:
         ModelError: the architecture is not one of those above.
@@ -57,7 +62,7 @@ def build_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     reason = unsupported_reason(checkpoint)
     if reason:
         raise ModelError(f"no ONNX graph can be made of {checkpoint.name} ({reason}): load it with runtime='torch'")
-    return _Builder(checkpoint).build()
+    return _Builder(checkpoint).build(states)
 
 
 class _Builder:
@@ -130,13 +135,7 @@ class _Builder:
     def add_and_norm(self, new: str, residual: str, name: str) -> str:
         scale, shift = self.norm_weights(name)
         return self.node(
-            "SkipLayerNormalization",
-            new,
-            residual,
-            scale,
-            shift,
-            domain="com.microsoft",
-            epsilon=self.epsilon,
+            "LayerNormalization", self.node("Add", new, residual), scale, shift, axis=-1, epsilon=self.epsilon
         )
 
     @property
@@ -150,11 +149,12 @@ class _Builder:
 
     # -- the encoder ----------------------------------------------------------------------------------------
 
-    def build(self) -> onnx.ModelProto:
+    def build(self, states: bool) -> onnx.ModelProto:
         shape_BL = self.node("Shape", "input_ids")
         self.shape_BLD = self.node("Concat", shape_BL, self.constant("width", np.array([self.width])), axis=0)
         self.shape_TD = self.constant("shape_TD", np.array([-1, self.width]))
         self.shape_BL = shape_BL
+        self.whole = self.node("Cast", self.node("ReduceMin", "attention_mask", keepdims=0), to=TensorProto.BOOL)
         tokens_TD = self.embed()
         for layer in range(self.number("num_hidden_layers")):
             tokens_TD = self.layer(tokens_TD, f"encoder.layer.{layer}.")
@@ -163,6 +163,8 @@ class _Builder:
             outputs.append(self.token_weights_output(tokens_TD, self.checkpoint.sparse))
         if self.checkpoint.multi is not None:
             outputs.append(self.token_vectors_output(tokens_TD, self.checkpoint.multi.linear))
+        if states:
+            outputs.append(self.named(self.node("Reshape", tokens_TD, self.shape_BLD), "token_states"))
         return self.model(outputs)
 
     def embed(self) -> str:
@@ -195,14 +197,27 @@ class _Builder:
             self.node("Reshape", self.linear(tokens_TD, f"{name}attention.self.{part}", d, d), self.shape_BLD)
             for part in ("query", "key", "value")
         )
-        attended = self.node(
-            "MultiHeadAttention", query, key, value, "", "attention_mask",
-            domain="com.microsoft", num_heads=self.attention_heads,
-        )  # fmt: skip
+        attended = self.attention(query, key, value)
         attended_TD = self.linear(self.node("Reshape", attended, self.shape_TD), f"{name}attention.output.dense", d, d)
         tokens_TD = self.add_and_norm(attended_TD, tokens_TD, f"{name}attention.output.LayerNorm")
         inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense", f, d), domain="com.microsoft")
         return self.add_and_norm(self.linear(inner, f"{name}output.dense", d, f), tokens_TD, f"{name}output.LayerNorm")
+
+    def attention(self, query_BLD: str, key_BLD: str, value_BLD: str) -> str:
+        """Attention of all heads, by the kernel without mask where no row is padded."""
+        name = f"If_{len(self.nodes)}"
+        branches = {
+            branch: self.attention_branch(f"{name}_{branch}", query_BLD, key_BLD, value_BLD, *mask)
+            for branch, mask in (("then_branch", ()), ("else_branch", ("", "attention_mask")))
+        }
+        self.nodes.append(helper.make_node("If", [self.whole], [name], name=name, **branches))
+        return name
+
+    def attention_branch(self, name: str, *inputs: str) -> onnx.GraphProto:
+        node = helper.make_node(
+            "MultiHeadAttention", inputs, [name], name=name, domain="com.microsoft", num_heads=self.attention_heads
+        )
+        return helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
 
     # -- the heads ------------------------------------------------------------------------------------------
 
@@ -268,6 +283,7 @@ class _Builder:
             "dense": ["B", self.checkpoint.dense_width],
             "token_weights": ["B", "L"],
             "token_vectors": ["B", "L", self.checkpoint.multi_width],
+            "token_states": ["B", "L", self.width],
         }
         graph = helper.make_graph(
             self.nodes,
@@ -280,7 +296,13 @@ class _Builder:
             self.initializers,
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("com.microsoft", 1)]
-        return helper.make_model(graph, opset_imports=opsets, producer_name="trivec", ir_version=_IR_VERSION)
+        return helper.make_model(
+            graph,
+            opset_imports=opsets,
+            producer_name="trivec",
+            producer_version=GRAPH_EDITION,
+            ir_version=_IR_VERSION,
+        )
 
 
 def _find_prefix(places: Mapping[str, TensorPlace], path: Path) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+import threading
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,58 +15,128 @@ from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.native import GRAPH_FILE
-from trivec.encode.runtime import HeadOutputs
+from trivec.encode.runtime import GRAPH_EDITION, Forward, HeadOutputs
 from trivec.errors import CorruptModelError
 from trivec.types import Head
 
 _OUTPUTS: dict[Head, str] = {"dense": "dense", "sparse": "token_weights", "multi": "token_vectors"}
+STATES = "token_states"
 
 
 class OnnxRuntime:
     """Runs the graph that `trivec.encode.onnx_graph` makes, on CPU.
 
-    The graph file beside the weights is used if there is one; otherwise it is made in memory.
+    The graph file beside the weights is used if there is one of this edition; otherwise it is made in memory.
+
+    One pass uses all cores. For many batches there is a second session with one thread a pass, of which as many run
+    at once as there are cores: they never wait for each other, and each keeps its activations in its own cache.
     """
 
-    batch_tokens = 768
+    batch_tokens = 384
 
     def __init__(self, checkpoint: Checkpoint, threads: int | None = None) -> None:
+        self._checkpoint = checkpoint
+        self._threads = threads
+        self._session = self._start(_graph(checkpoint), threads)
+        self._gives_states = False
+        self._lane_session: Any = None
+        self._lanes_give_states = False
+        self._lock = threading.Lock()
+
+    def _start(self, model: bytes, threads: int | None) -> Any:  # noqa: ANN401
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(checkpoint.folder))
+        folder = str(self._checkpoint.folder)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         try:
-            model = _read(checkpoint) or _make(checkpoint)
-            self._session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             if type(error).__module__.startswith("onnxruntime"):
                 raise CorruptModelError(
-                    f"ONNX Runtime cannot load {checkpoint.folder} ({str(error)[:200]}): fetch the model again"
+                    f"ONNX Runtime cannot load {self._checkpoint.folder} ({str(error)[:200]}): fetch the model again"
                 ) from error
             raise
 
     @property
     def name(self) -> str:
-        """``onnx on cpu``."""
-        return "onnx on cpu"
+        """``onnx on cpu``, with ``in int8`` for a quantised model."""
+        precision = self._checkpoint.precision
+        return "onnx on cpu" if precision == "float32" else f"onnx in {precision} on cpu"
 
-    def forward(self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]) -> HeadOutputs:
-        """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
-        wanted = [output for head, output in _OUTPUTS.items() if head in heads]
-        results = self._session.run(wanted, {"input_ids": ids_BL, "attention_mask": mask_BL})
-        return HeadOutputs(**dict(zip(wanted, results, strict=True)))
+    def forward(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head], states: bool = False
+    ) -> HeadOutputs:
+        """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens. ``states`` asks for token states."""
+        if states:
+            self._add_states()
+        return _run(self._session, _wanted(heads, states), ids_BL, mask_BL)
+
+    def lanes(self, states: bool = False) -> Sequence[Forward]:
+        """One forward pass a core, each on one thread. The first call starts their session, in a fraction of a second.
+
+        It holds a second copy of the linear layers.
+        """
+        count = self._threads or physical_cores()
+        if count == 1:
+            return [partial(self.forward, states=states)]
+        with self._lock:
+            if self._lane_session is None or (states and not self._lanes_give_states):
+                self._lane_session = self._start(_graph(self._checkpoint, states), threads=1)
+                self._lanes_give_states = states
+        return [partial(self._forward_in_lane, states=states)] * count
+
+    def _forward_in_lane(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head], states: bool
+    ) -> HeadOutputs:
+        return _run(self._lane_session, _wanted(heads, states), ids_BL, mask_BL)
+
+    def _add_states(self) -> None:
+        """Go on with a graph that also gives token states; few need it, so it is made when first asked for."""
+        with self._lock:
+            if not self._gives_states:
+                self._session = self._start(_graph(self._checkpoint, states=True), self._threads)
+                self._gives_states = True
+
+
+def _run(session: Any, wanted: list[str], ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32]) -> HeadOutputs:  # noqa: ANN401
+    results = session.run(wanted, {"input_ids": ids_BL, "attention_mask": mask_BL})
+    return HeadOutputs(**dict(zip(wanted, results, strict=True)))
+
+
+def _wanted(heads: Collection[Head], states: bool) -> list[str]:
+    return [output for head, output in _OUTPUTS.items() if head in heads] + [STATES] * states
+
+
+def _graph(checkpoint: Checkpoint, states: bool = False) -> bytes:
+    """The graph with these outputs; none beside the weights has token states."""
+    return (None if states else _read(checkpoint)) or _make(checkpoint, states)
 
 
 def _read(checkpoint: Checkpoint) -> bytes | None:
-    """The graph that lies beside the weights, unless it lacks a head that was added when loading."""
+    """The graph that lies beside the weights, unless it lacks a head added when loading, or is of another edition."""
     graph = checkpoint.folder / GRAPH_FILE
+    if checkpoint.precision != "float32":
+        return None
     if checkpoint.layout != "trivec" or "training_free_width" in checkpoint.loaded_by or not graph.is_file():
         return None
-    return graph.read_bytes()
+    content = graph.read_bytes()
+    return content if GRAPH_EDITION.encode() in content else None
 
 
-def _make(checkpoint: Checkpoint) -> bytes:
+def _make(checkpoint: Checkpoint, states: bool) -> bytes:
+    if checkpoint.precision != "float32":
+        from trivec.encode.quantized_files import quantized_model
+
+        return quantized_model(checkpoint, states)
     from trivec.encode.onnx_graph import build_graph
 
-    return bytes(build_graph(checkpoint).SerializeToString())
+    return bytes(build_graph(checkpoint, states).SerializeToString())
+
+
+def physical_cores() -> int:
+    """Cores that this process may use; two threads that share one count once, where Linux tells."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    places = [Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list") for number in allowed]
+    return len({place.read_text() if place.is_file() else str(place) for place in places})

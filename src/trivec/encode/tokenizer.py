@@ -37,6 +37,21 @@ class TokenizedText:
     full_length: int
 
 
+@dataclass(frozen=True, slots=True)
+class TitledText:
+    """Token ids of prompt, title and text, special tokens included.
+
+    Attributes:
+        ids: all of them, uncut.
+        prompt_tokens: how many ids, after the first special token, belong to the prompt alone.
+        title_end: how many lie before the end of the title; a blank behind it may be a token of its own.
+    """
+
+    ids: list[int]
+    prompt_tokens: int
+    title_end: int
+
+
 class TextTokenizer:
     """Wraps a ``tokenizers.Tokenizer``; all offsets are characters of the given text."""
 
@@ -111,6 +126,15 @@ class TextTokenizer:
             for encoding in encodings
         ]
 
+    def tokenize_titled(self, texts: Sequence[str], prompt: str, title: str) -> list[TitledText]:
+        """Ids of ``prompt + title + text`` with special tokens, however many; the title brings its own blank."""
+        encodings = self._encode([prompt + title + clean_text(text) for text in texts], add_special_tokens=True)
+        end = len((prompt + title).rstrip())
+        return [
+            TitledText(encoding.ids, _prompt_tokens(encoding, len(prompt)), _prompt_tokens(encoding, end))
+            for encoding in encodings
+        ]
+
     def vector_spans(self, text: str, max_length: int, prompt: str = "") -> list[tuple[int, int] | None]:
         """Where each multi-vector of a text comes from: (start, end) in ``text``, None for a special token.
 
@@ -121,12 +145,12 @@ class TextTokenizer:
         count = min(len(encoding.ids), max_length)
         spans: list[tuple[int, int] | None] = []
         for token in range(first, count):
-            span = _characters(encoding, token) if token < count - self._closing_tokens else None
+            span = _characters(encoding, token) if token < count - self.closing_tokens else None
             spans.append(None if span is None else _trim(text, span[0] - len(prompt), span[1] - len(prompt)))
         return spans
 
     @cached_property
-    def _closing_tokens(self) -> int:
+    def closing_tokens(self) -> int:
         """How many special tokens end a text."""
         encoding = self._tokenizer.encode("", add_special_tokens=True)
         return max(0, len(encoding.ids) - 1)
@@ -137,11 +161,18 @@ class TextTokenizer:
 
     def _encode(self, texts: Sequence[str], add_special_tokens: bool) -> list[Encoding]:
         clean = [clean_text(text) for text in texts]
-        encodings: list[Encoding] = self._tokenizer.encode_batch(clean, add_special_tokens=add_special_tokens)
+        encodings = self._encode_clean(clean, add_special_tokens)
         if self._takes_special_pieces:
             for row, (text, encoding) in enumerate(zip(clean, encodings, strict=True)):
                 if self._holds_special_piece(text, encoding):
                     encodings[row] = self._literal.encode(text, add_special_tokens=add_special_tokens)
+        return encodings
+
+    def _encode_clean(self, clean: Sequence[str], add_special_tokens: bool) -> list[Encoding]:
+        """One text is encoded in this thread: the package hands a batch to threads of its own, which takes longer."""
+        if len(clean) == 1:
+            return [self._tokenizer.encode(clean[0], add_special_tokens=add_special_tokens)]
+        encodings: list[Encoding] = self._tokenizer.encode_batch(clean, add_special_tokens=add_special_tokens)
         return encodings
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
 from trivec.encode.checkpoints.weights import reason
-from trivec.encode.runtime import HeadOutputs
+from trivec.encode.runtime import Forward, HeadOutputs
+from trivec.encode.torch_packed import pack_attention, packed_states
 from trivec.errors import CorruptModelError, InputError, require
 from trivec.types import FloatArray, Head
 
@@ -20,46 +21,72 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 class TorchRuntime:
-    """Runs a transformers backbone, its pooling and its heads.
+    """Runs a transformers backbone, its pooling and its heads, on one device or several.
 
     Args:
         checkpoint: the model.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes a GPU when there is one.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes a GPU when there is one. Several, as in
+            ``cuda:0,cuda:1``, hold a copy of the model each and share the batches.
         dtype: of the backbone; None is float32 on CPU and float16 elsewhere.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str | None = None, dtype: str | None = None) -> None:
-        self.device = _usable_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = dtype or ("float32" if self.device.type == "cpu" else "float16")
-        if dtype not in _DTYPES:
+        names = (device or ("cuda" if torch.cuda.is_available() else "cpu")).split(",")
+        if dtype is not None and dtype not in _DTYPES:
             raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}")
-        self._checkpoint = checkpoint
-        self._model = _load_backbone(checkpoint, _DTYPES[dtype]).to(self.device).eval()
-        self._dense = [(_to_torch(m.linear, self.device), m.activation) for m in checkpoint.dense_modules]
-        self._sparse = None if checkpoint.sparse is None else _to_torch(checkpoint.sparse, self.device)
-        multi = checkpoint.multi.linear if checkpoint.multi is not None else None
-        self._multi = None if multi is None else _to_torch(multi, self.device)
+        self._replicas = [_Replica(checkpoint, _usable_device(name.strip()), dtype) for name in names]
+        self.device = self._replicas[0].device
 
     @property
     def name(self) -> str:
-        """``torch on`` and the device."""
-        return f"torch on {self.device}"
+        """``torch on`` and the devices."""
+        return f"torch on {', '.join(str(replica.device) for replica in self._replicas)}"
 
     @property
     def batch_tokens(self) -> int:
         """A small budget keeps activations in a CPU's cache; a GPU wants large batches."""
         return 1024 if self.device.type == "cpu" else 65_536
 
+    def forward(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head], states: bool = False
+    ) -> HeadOutputs:
+        """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens. ``states`` asks for token states."""
+        return self._replicas[0].forward(ids_BL, mask_BL, heads, states)
+
+    def lanes(self) -> Sequence[Forward]:
+        """One forward pass for each device."""
+        return [self.forward, *(replica.forward for replica in self._replicas[1:])]
+
+
+class _Replica:
+    """The model on one device."""
+
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, dtype: str | None) -> None:
+        self.device = device
+        dtype = dtype or ("float32" if device.type == "cpu" else "float16")
+        self._checkpoint = checkpoint
+        self._model = _load_backbone(checkpoint, _DTYPES[dtype]).to(device).eval()
+        self._is_packed = pack_attention(self._model, checkpoint, device)
+        self._dense = [(_to_torch(m.linear, device), m.activation) for m in checkpoint.dense_modules]
+        self._sparse = None if checkpoint.sparse is None else _to_torch(checkpoint.sparse, device)
+        multi = checkpoint.multi.linear if checkpoint.multi is not None else None
+        self._multi = None if multi is None else _to_torch(multi, device)
+
     @torch.inference_mode()
-    def forward(self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head]) -> HeadOutputs:
-        """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens."""
-        ids = torch.from_numpy(ids_BL).to(self.device)
+    def forward(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head], states: bool = False
+    ) -> HeadOutputs:
         mask = torch.from_numpy(mask_BL.astype(np.int64)).to(self.device)
-        hidden_BLD = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        if self._is_packed:
+            hidden_BLD = packed_states(self._model, self._checkpoint, ids_BL, mask_BL, self.device).float()
+        else:
+            ids = torch.from_numpy(ids_BL).to(self.device)
+            hidden_BLD = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         return HeadOutputs(
             dense=_numpy(self._dense_vectors(hidden_BLD, mask)) if "dense" in heads else None,
             token_weights=_numpy(self._token_weights(hidden_BLD)) if "sparse" in heads else None,
             token_vectors=_numpy(self._token_vectors(hidden_BLD)) if "multi" in heads else None,
+            token_states=_numpy(hidden_BLD) if states else None,
         )
 
     def _dense_vectors(self, hidden_BLD: torch.Tensor, mask_BL: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,7 @@ class EmbeddedStore:
     acknowledged is found again after the process is killed.
     """
 
-    capabilities = Capabilities(name="embedded", durable=True, exact_dense=False, concurrent_readers=True)
+    capabilities = Capabilities(name="embedded", durable=True, exact_dense=False, concurrent_readers=True, atomic=False)
 
     def __init__(
         self,
@@ -114,14 +114,18 @@ class EmbeddedStore:
         """Signals that the stored vectors allow; none before the first upsert."""
         return self._schema.signals if self._schema else ()
 
-    def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
-        """Add passages, or replace those with the same id. On disk when this returns.
+    def upsert(self, passages: Sequence[Passage], vectors: Embeddings, remove: Sequence[str] = ()) -> None:
+        """Add passages, or replace those with the same id; then remove others. On disk when this returns.
 
         Large calls are written in several steps: if the process dies, the first of them may be there.
         """
         check_upsert(passages, vectors)
-        if not passages:
-            return
+        if passages:
+            self._add(passages, vectors)
+        added = {passage.id for passage in passages}
+        self.delete([name for name in remove if name not in added])
+
+    def _add(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
         last = {passage.id: row for row, passage in enumerate(passages)}
         if len(last) < len(passages):
             passages, vectors = [passages[row] for row in last.values()], vectors[list(last.values())]

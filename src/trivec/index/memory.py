@@ -28,7 +28,7 @@ _SCORERS = {
 class MemoryStore:
     """Passages and vectors in Python dictionaries. Follows the protocol `trivec.index.store.Store`."""
 
-    capabilities = Capabilities(name="memory", durable=False, exact_dense=True, concurrent_readers=True)
+    capabilities = Capabilities(name="memory", durable=False, exact_dense=True, concurrent_readers=True, atomic=True)
 
     def __init__(self, bm25: Bm25Options | None = None) -> None:
         self._passages: dict[str, Passage] = {}
@@ -41,11 +41,15 @@ class MemoryStore:
         """Signals that the stored vectors allow; none before the first upsert."""
         return self._schema.signals if self._schema else ()
 
-    def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
-        """Add passages, or replace those with the same id."""
+    def upsert(self, passages: Sequence[Passage], vectors: Embeddings, remove: Sequence[str] = ()) -> None:
+        """Add passages, or replace those with the same id; remove others."""
         check_upsert(passages, vectors)
-        if not passages:
-            return
+        if passages:
+            self._add(passages, vectors)
+        added = {passage.id for passage in passages}
+        self.delete([name for name in remove if name not in added])
+
+    def _add(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
         schema = self._schema or VectorSchema.of(vectors)
         schema.check_documents(vectors)
         self._schema = schema

@@ -22,6 +22,8 @@ class Capabilities:
     exact_dense: bool
     """Whether `search` by dense vectors is exact; if not, it is approximate above some size."""
     concurrent_readers: bool
+    atomic: bool
+    """Whether an `upsert` is done as a whole or not at all, whatever its size and whenever the process ends."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,16 @@ class Store(Protocol):
         """Signals that the stored vectors allow."""
         ...
 
-    def upsert(self, passages: Sequence[Passage], vectors: Embeddings) -> None:
+    def upsert(self, passages: Sequence[Passage], vectors: Embeddings, remove: Sequence[str] = ()) -> None:
         """Add passages, or replace those with the same id. One row of ``vectors`` a passage.
 
         The first call settles the heads and widths of the store. If an id comes twice, the last one counts.
+
+        Args:
+            passages: what to add.
+            vectors: of the passages, in the same order.
+            remove: ids of passages that go with this step; unknown ids, and those of ``passages``, are ignored.
+                A store that is not atomic removes them after it has added.
 
         Raises:
             InputError: numbers of rows differ, or a value cannot be stored; nothing was written.

@@ -1,26 +1,30 @@
 """Adding documents: streamed, in bounded memory, skipping what has not changed, safe to interrupt.
 
-A store may write a large window in several steps. The first passage of a document carries the hash that says
-"unchanged", so it is written after the document's others: an interrupted document is taken up again by the next run.
-Until then, passages of two versions may stand side by side. Those that would have to go are named in
-``pending.json`` before the first step: leftovers of a longer old version, and what was written of a new one whose
-first passage never came. The next opening removes them.
+A window is one atomic write where the store can do that. A store that cannot may write it in several steps. The first
+passage of a document carries the hash that says "unchanged", so it is written after the document's others: an
+interrupted document is taken up again by the next run. Until then, passages of two versions may stand side by side.
+Those that would have to go are named in ``pending.json`` before the first step: leftovers of a longer old version, and
+what was written of a new one whose first passage never came. The next opening removes them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.index import Store
 from trivec.progress import Progress
 from trivec.search.passages import PassageSplitter
 from trivec.tensorfile import write_json
 from trivec.types import Document, Passage, passage_id
+
+if TYPE_CHECKING:
+    from trivec.search.collection import Collection
 
 PENDING = "pending.json"
 _WINDOW_DOCUMENTS = 128
@@ -46,20 +50,13 @@ class AddReport:
         )
 
 
-def add_documents(
-    store: Store,
-    encoder: Encoder,
-    splitter: PassageSplitter,
-    folder: Path | None,
-    documents: Iterable[Document],
-    progress: bool,
-) -> AddReport:
+def add_documents(library: Collection, documents: Iterable[Document], progress: bool) -> AddReport:
     """Cut, encode and store documents, some hundreds at a time."""
-    finish_interrupted(store, folder)
+    finish_interrupted(library.store, library.folder)
     report = AddReport()
     with Progress("indexing", "documents", progress) as bar:
         for window in _windows(documents):
-            report += _add_window(store, encoder, splitter, folder, window)
+            report += _add_window(library, window)
             bar.update(len(window))
     return report
 
@@ -105,20 +102,24 @@ class _Changes:
         return [*self.leftovers, *(passage.id for passage in self.fresh if passage.number)]
 
 
-def _add_window(
-    store: Store, encoder: Encoder, splitter: PassageSplitter, folder: Path | None, window: list[Document]
-) -> AddReport:
-    changes = _compare(store, splitter, window)
-    if changes.doubtful and folder is not None:
-        write_json(folder / PENDING, {"doubtful": changes.doubtful})
+def _add_window(library: Collection, window: list[Document]) -> AddReport:
+    changes = _compare(library.store, library.splitter, window)
     if changes.fresh:
-        texts = [splitter.content(passage) for passage in changes.fresh]
-        store.upsert(changes.fresh, encoder.encode_documents(texts))
-    if changes.leftovers:
-        store.delete(changes.leftovers)
-    if changes.doubtful and folder is not None:
-        (folder / PENDING).unlink()
+        vectors = library.compression.documents(library.splitter.encode(library.encoder, changes.fresh))
+        with _announced(library, changes.doubtful):
+            library.store.upsert(changes.fresh, vectors, remove=changes.leftovers)
     return changes.report
+
+
+@contextlib.contextmanager
+def _announced(library: Collection, doubtful: list[str]) -> Iterator[None]:
+    """Names what a write puts at risk while it lasts, for a store whose writes may be cut in two."""
+    if library.folder is None or not doubtful or library.store.capabilities.atomic:
+        yield
+        return
+    write_json(library.folder / PENDING, {"doubtful": doubtful})
+    yield
+    (library.folder / PENDING).unlink()
 
 
 def _compare(store: Store, splitter: PassageSplitter, window: list[Document]) -> _Changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +12,29 @@ from types import TracebackType
 from typing import Any
 
 from trivec.embeddings import Embeddings
+from trivec.encode.compression import Compression
 from trivec.encode.encoder import Encoder
 from trivec.encode.loading import load
 from trivec.errors import InputError, LibraryError
-from trivec.index import EmbeddedStore, Filter, FilterLike, MemoryStore, Store, parse_filter
+from trivec.index import Filter, FilterLike, MemoryStore, Store, parse_filter
 from trivec.search.adding import AddReport, add_documents, finish_interrupted
+from trivec.search.compacting import CompactReport, compact_store, remove_leftovers
 from trivec.search.explain import Explainer
 from trivec.search.hits import Hit
+from trivec.search.long_documents import LongDocuments
 from trivec.search.manifest import FILE, Manifest
 from trivec.search.options import Mode, SearchOptions
 from trivec.search.passages import PassageSplitter, join_passages
 from trivec.search.retrieval import retrieve
+from trivec.search.scratch import can_be_filled, filling, forget_mark
+from trivec.search.snapshots import SnapshotReport, write_snapshot
+from trivec.search.stores import DEFAULT_KIND, create_store, open_store
+from trivec.search.verification import Verification, verify_library
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Passage, Signal, passage_id
 
 logger = logging.getLogger(__name__)
 
 IN_MEMORY = ":memory:"
-STORE_FOLDER = "store"
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,18 @@ class Collection:
 
     @property
     def splitter(self) -> PassageSplitter:
-        """Cuts documents to the model's window."""
-        return PassageSplitter.for_encoder(self.encoder)
+        """Cuts documents to passages, and has them encoded, as the library takes long documents."""
+        return PassageSplitter.for_encoder(self.encoder, long_documents=self.long_documents)
+
+    @property
+    def long_documents(self) -> LongDocuments:
+        """What becomes of documents that are longer than the model's window."""
+        return LongDocuments.from_settings(self.manifest.long_documents)
+
+    @property
+    def compression(self) -> Compression:
+        """What is left out of vectors before they are stored or compared."""
+        return Compression.from_settings(self.manifest.compression)
 
     # -- content -------------------------------------------------------------------------------------------
 
@@ -94,7 +111,8 @@ class Collection:
         Raises:
             InputError: a document cannot be stored; what came before it is.
         """
-        return add_documents(self.store, self.encoder, self.splitter, self.folder, documents, progress)
+        self._upgrade()
+        return add_documents(self, documents, progress)
 
     def delete(self, ids: Iterable[str] = (), where: FilterLike = None) -> int:
         """Remove documents by id, or all that pass a filter. Unknown ids are ignored.
@@ -109,6 +127,7 @@ class Collection:
         names = [ids] if isinstance(ids, str) else list(ids)
         if not names and condition is None:
             raise InputError("nothing to delete: give ids, or a filter such as where='lang = \"de\"'")
+        self._upgrade()
         firsts = [p for p in self.store.fetch([passage_id(name, 0) for name in dict.fromkeys(names)]) if p is not None]
         if condition is not None:
             known = {passage.document_id for passage in firsts}
@@ -160,6 +179,7 @@ class Collection:
 
     def configure(self, options: SearchOptions) -> None:
         """Store a way of searching with the library."""
+        self._upgrade()
         self.manifest = replace(self.manifest, search=options.settings())
         if self.folder is not None:
             self.manifest.write(self.folder)
@@ -219,7 +239,7 @@ class Collection:
         if used == {"multi"}:
             used = set(self.store.signals)
         heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in self.store.signals if signal in used]
-        return self.encoder.encode_queries(queries, heads)
+        return self.compression.queries(self.encoder.encode_queries(queries, heads))
 
     def _hits(self, query: str, vectors: Embeddings, k: int, where: Filter | None, options: SearchOptions) -> list[Hit]:
         explain = Explainer(self, query, vectors)
@@ -235,6 +255,44 @@ class Collection:
         """Build or tidy search structures now; worth it after adding much."""
         self.store.optimize()
 
+    def compact(self) -> CompactReport:
+        """`optimize`, with the sizes before and after; brings an older library to the present format."""
+        self._upgrade()
+        report = compact_store(self.store)
+        if self.folder is not None:
+            remove_leftovers(self.folder, self.manifest.folder)
+        return report
+
+    def verify(self) -> Verification:
+        """Check every file against its checksum. Reads everything."""
+        return verify_library(self._on_disk(), self.store)
+
+    def snapshot(self, target: str | Path) -> SnapshotReport:
+        """Write the library, as of now, to one new file, which `restore_snapshot` makes a library of again."""
+        return write_snapshot(self._on_disk(), self.store, self.manifest, Path(target))
+
+    def _on_disk(self) -> Path:
+        if self.folder is None:
+            raise InputError("a library in memory has no files: make one in a folder")
+        return self.folder
+
+    def _upgrade(self) -> None:
+        if self.folder is not None:
+            self.manifest = self.manifest.upgraded(self.folder)
+
+    def switch_store(self, store: Store, kind: str, folder: str, compression: Compression) -> None:
+        """Go on with another store of the same passages, in this library's folder, and remove the old one.
+
+        The new manifest is the switch: a process killed before it has the old store, one killed after it the new.
+        """
+        assert self.folder is not None
+        old, old_folder = self.store, self.folder / self.manifest.folder
+        manifest = replace(self.manifest, store=kind, folder=folder, compression=compression.settings())
+        manifest.write(self.folder)
+        self.manifest, self.store = manifest, store
+        old.close()
+        shutil.rmtree(old_folder)
+
     def close(self) -> None:
         """Make everything durable and release the folder."""
         self.store.flush()
@@ -249,7 +307,13 @@ class Collection:
         self.close()
 
 
-def open_collection(path: str | Path, model: str | Path | Encoder | None = None, create: bool = True) -> Collection:
+def open_collection(
+    path: str | Path,
+    model: str | Path | Encoder | None = None,
+    create: bool = True,
+    store: str | None = None,
+    long_documents: LongDocuments | None = None,
+) -> Collection:
     """Open a library, or make one.
 
     Args:
@@ -257,50 +321,62 @@ def open_collection(path: str | Path, model: str | Path | Encoder | None = None,
         model: a name, a folder or an `Encoder`. An existing library knows its own; if one is given it must be the
             same. A new one takes ``m3-small`` by default.
         create: make the library if there is none.
+        store: kind of a new library's store, a name of `trivec.search.stores.KINDS`.
+        long_documents: what becomes of long documents in a new library; None makes passages of the model's window.
 
     Raises:
+        InputError: there is no such kind of store, the library has another, or takes long documents in another way.
         LibraryError: there is none and ``create`` is False, or the folder holds something else.
         LibraryMismatchError: it was made by another model, or by a newer trivec.
         LibraryBusyError: another process has it open.
     """
     if str(path) == IN_MEMORY:
         encoder = _encoder(model)
-        return Collection(None, MemoryStore(), _new_manifest(encoder, "memory"), encoder)
+        return Collection(None, MemoryStore(), _new_manifest(encoder, "memory", long_documents), encoder)
     folder = Path(path).expanduser()
     if (folder / FILE).is_file():
-        return _open_existing(folder, model)
+        return _open_existing(folder, model, store, long_documents)
     if not create:
         Manifest.read(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not can_be_filled(folder):
         raise LibraryError(f"{folder} exists and is no library: choose another place, or remove it")
-    return _create(folder, _encoder(model))
+    return _create(folder, _encoder(model), store or DEFAULT_KIND, long_documents)
 
 
-def _open_existing(folder: Path, model: str | Path | Encoder | None) -> Collection:
+def _open_existing(
+    folder: Path, model: str | Path | Encoder | None, store: str | None, long_documents: LongDocuments | None
+) -> Collection:
     manifest = Manifest.read(folder)
+    forget_mark(folder)
+    if store not in (None, manifest.store):
+        raise InputError(f"{folder} has the store {manifest.store!r}, not {store!r}: make a new library for it")
+    if long_documents is not None:
+        LongDocuments.from_settings(manifest.long_documents).check_same(long_documents, folder)
     encoder = None
     if model is not None:
         encoder = _encoder(model)
         manifest.check_model(encoder.fingerprint, folder)
-    return Collection(folder, EmbeddedStore.open(folder / STORE_FOLDER), manifest, encoder)
+    return Collection(folder, open_store(manifest.store, folder / manifest.folder), manifest, encoder)
 
 
-def _create(folder: Path, encoder: Encoder) -> Collection:
-    manifest = _new_manifest(encoder, "embedded")
+def _create(folder: Path, encoder: Encoder, kind: str, long_documents: LongDocuments | None) -> Collection:
+    manifest = _new_manifest(encoder, kind, long_documents)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        store = EmbeddedStore.create(folder / STORE_FOLDER)
-        manifest.write(folder)
+        with filling(folder):
+            store = create_store(kind, folder / manifest.folder)
+            manifest.write(folder)
     except OSError as error:
         raise LibraryError(f"a library cannot be made at {folder} ({error.strerror}): choose another place") from error
     return Collection(folder, store, manifest, encoder)
 
 
-def _new_manifest(encoder: Encoder, store: str) -> Manifest:
+def _new_manifest(encoder: Encoder, store: str, long_documents: LongDocuments | None) -> Manifest:
     checkpoint = encoder.checkpoint
+    long_documents = long_documents or LongDocuments()
+    long_documents.check_model(encoder)
     settings = dict(checkpoint.settings) or SearchOptions.suited_to(encoder.heads).settings()
     model = checkpoint.loaded_by or {"model": str(checkpoint.folder.resolve())}
-    return Manifest(dict(model), encoder.fingerprint, store, settings)
+    return Manifest(dict(model), encoder.fingerprint, store, long_documents=long_documents.settings(), search=settings)
 
 
 def _encoder(model: str | Path | Encoder | None) -> Encoder:

@@ -158,7 +158,12 @@ class Explainer:
         query_spans = tokenizer.vector_spans(self._query, limit, checkpoint.query_prompt)
         document_spans = tokenizer.vector_spans(content, limit, checkpoint.document_prompt)
         query_words, document_words = self._word_spans(self._query), self._word_spans(content)
-        similarities = self._vectors.multi[0] @ stored.multi[0].T
+        tokens = stored.multi[0]
+        if len(tokens) != len(document_spans):  # pooled, or encoded in a wider context: no row stands for one token
+            whole = library.encoder.encode_documents([content], ["multi"]).multi
+            assert whole is not None
+            tokens = whole[0]
+        similarities = self._vectors.multi[0] @ tokens.T
         title_length = len(content) - len(passage.text)
         best: dict[Span, Alignment] = {}
         for query_span, row in zip(query_spans, similarities, strict=True):

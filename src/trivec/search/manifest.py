@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 
 from trivec.errors import LibraryError, LibraryMismatchError
 from trivec.fingerprint import Fingerprint
-from trivec.tensorfile import write_json
+from trivec.search.migrations import FORMAT_VERSION, migrate
+from trivec.search.sealed_json import seal, unseal
+from trivec.tensorfile import write_text
 
 FILE = "library.json"
-FORMAT_VERSION = 1
+_FIRST_SEALED = 2
+"""The first format whose file has a checksum."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +26,39 @@ class Manifest:
     Attributes:
         model: the arguments of `trivec.load` that bring the model back.
         fingerprint: of the encoder that made the vectors.
-        store: ``embedded`` or ``memory``.
+        store: which kind, a name of `trivec.search.stores.KINDS`, or ``memory``.
+        folder: of the store, inside the library's. A rewritten library gets a new one, and this line is the switch.
+        compression: settings of `Compression` that differ from keeping everything.
+        long_documents: settings of `LongDocuments` that differ from the defaults.
         search: settings of `SearchOptions` that differ from the defaults.
-        format: version of this file and of the folder's layout.
+        format: version of this file and of the folder's layout, as it stands on disk.
     """
 
     model: Mapping[str, Any]
     fingerprint: Fingerprint
     store: str = "embedded"
+    folder: str = "store"
+    compression: Mapping[str, Any] = field(default_factory=dict)
+    long_documents: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:
-        """Write it, whole or not at all."""
-        write_json(folder / FILE, dataclasses.asdict(self))
+        """Write it in the present format, whole or not at all."""
+        write_text(folder / FILE, seal(dataclasses.asdict(self) | {"format": FORMAT_VERSION}))
+
+    def upgraded(self, folder: Path) -> Manifest:
+        """What is on disk now, brought to the present format there. For those who are about to write to the library.
+
+        Raises:
+            LibraryError: another process has given the library another store since this manifest was read.
+        """
+        current = Manifest.read(folder)
+        if (current.store, current.folder) != (self.store, self.folder):
+            raise LibraryError(f"{folder} was rewritten by another process: open it again")
+        if current.format < FORMAT_VERSION:
+            current.write(folder)
+        return dataclasses.replace(current, format=FORMAT_VERSION)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -49,7 +70,7 @@ class Manifest:
         """
         path = folder / FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content, _ = unseal(path.read_text(encoding="utf-8"))
             version = int(content["format"])
             if version > FORMAT_VERSION:
                 raise LibraryMismatchError(
@@ -58,13 +79,22 @@ class Manifest:
                 )
             if not isinstance(content["model"], dict):
                 raise TypeError(f"model is {content['model']!r}")
-            return cls(**content | {"fingerprint": Fingerprint(**content["fingerprint"])})
+            content = migrate(content) | {"fingerprint": Fingerprint(**content["fingerprint"]), "format": version}
+            return cls(**content)
         except FileNotFoundError:
             raise LibraryError(
                 f"{folder} is no library (it has no {FILE}): make one with trivec index FILES --out {folder}"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LibraryError(f"{path} cannot be read ({error!r}): restore the file from a copy") from error
+
+    @staticmethod
+    def check_file(folder: Path) -> list[str]:
+        """What is wrong with a file that can be read, as a list of lines; empty if it is as trivec wrote it."""
+        content, intact = unseal((folder / FILE).read_text(encoding="utf-8"))
+        if intact or content["format"] < _FIRST_SEALED:
+            return []
+        return [f"{folder / FILE} is not what trivec wrote: if you did not change it, restore it from a copy"]
 
     def check_model(self, fingerprint: Fingerprint, folder: Path) -> None:
         """Refuse an encoder whose vectors do not fit those in the library.

@@ -1,8 +1,9 @@
 """Documents to passages and back.
 
-A document that fits the model's window is one passage; a longer one is cut by the chunker. The title is put before
-every passage when it is encoded, so that a passage from the middle still says what it is about; a title longer than
-a quarter of the window is cut there.
+A document that fits the model's window is one passage; a longer one is cut by the chunker, unless the library takes
+long documents in another way (`trivec.search.long_documents`). The title is put before every passage when it is
+encoded, so that a passage from the middle still says what it is about; a title longer than a quarter of the window is
+cut there.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from trivec.embeddings import Embeddings
 from trivec.encode.encoder import Encoder
 from trivec.encode.tokenizer import TextTokenizer, clean_text
 from trivec.search.chunking import ChunkOptions, chunk
+from trivec.search.long_documents import LongDocuments
 from trivec.types import Document, Passage, join_title
 
 _SPARE = 2
@@ -28,24 +31,28 @@ class PassageSplitter:
     Attributes:
         window: tokens that title and text of a passage may have together.
         overlap_tokens: how far a passage reaches back into the one before.
+        long_documents: how long passages are, and how they are encoded.
     """
 
     tokenizer: TextTokenizer
     window: int
     overlap_tokens: int = 0
+    long_documents: LongDocuments = field(default_factory=LongDocuments)
 
     @classmethod
-    def for_encoder(cls, encoder: Encoder, overlap_tokens: int = 0) -> PassageSplitter:
+    def for_encoder(
+        cls, encoder: Encoder, overlap_tokens: int = 0, long_documents: LongDocuments | None = None
+    ) -> PassageSplitter:
         """A splitter whose passages the encoder never has to cut."""
-        prompt = encoder.checkpoint.document_prompt
-        used = encoder.tokenizer.special_tokens_per_text + len(encoder.tokenizer.pieces([prompt])[0].ids) + _SPARE
-        return cls(encoder.tokenizer, encoder.max_length - used, overlap_tokens)
+        long_documents = long_documents or LongDocuments()
+        used = len(encoder.tokenizer.pieces([encoder.checkpoint.document_prompt])[0].ids) + _SPARE
+        return cls(encoder.tokenizer, long_documents.window(encoder) - used, overlap_tokens, long_documents)
 
     def split(self, document: Document) -> list[Passage]:
         """The passages of a document; there is always at least one."""
         document = _clean(document)
         title = self.encoded_title(document.title)
-        room = self.window - (len(self.tokenizer.pieces([title])[0].ids) if title else 0)
+        room = self.long_documents.room(self.window - (len(self.tokenizer.pieces([title])[0].ids) if title else 0))
         chunks = chunk(document.text, self.tokenizer, ChunkOptions(room, min(self.overlap_tokens, room // 2)))
         digest = content_hash(document)
         return [
@@ -62,6 +69,10 @@ class PassageSplitter:
             )
             for number, piece in enumerate(chunks)
         ]
+
+    def encode(self, encoder: Encoder, passages: Sequence[Passage]) -> Embeddings:
+        """The vectors of passages, in order; all passages of a document must be among them, side by side."""
+        return self.long_documents.encode(encoder, self, passages)
 
     def content(self, passage: Passage) -> str:
         """What is encoded for a passage: its title, cut if need be, and its text."""

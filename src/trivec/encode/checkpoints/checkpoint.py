@@ -15,6 +15,7 @@ from trivec.types import FloatArray, Head
 
 Pooling: TypeAlias = Literal["cls", "mean", "max", "last"]
 Activation: TypeAlias = Literal["identity", "tanh"]
+Precision: TypeAlias = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ class Checkpoint:
         multi: the multi-vector head, or None.
         max_length: tokens per text, special tokens included.
         lowercase: whether texts are lower-cased before the tokenizer's own normaliser.
+        precision: of the linear layers: ``int8`` for a quantised model, see `trivec.encode.quantization`.
         settings: defaults that came with the model, such as its fusion for hybrid search.
         loaded_by: the arguments of `trivec.load` that gave it, for those who want it again.
     """
@@ -112,6 +114,7 @@ class Checkpoint:
     document_prompt: str = ""
     max_length: int = 512
     lowercase: bool = False
+    precision: Precision = "float32"
     settings: Mapping[str, object] = field(default_factory=dict)
     loaded_by: Mapping[str, Any] = field(default_factory=dict)
 

@@ -59,7 +59,10 @@ def _check(checkpoint: Checkpoint, layout: Layout) -> None:
 
 def _lost(checkpoint: Checkpoint, layout: Layout) -> list[str]:
     """What shapes the dense vectors of a model and would be another in a folder of the layout."""
-    lost = {"vectors that are not normalised": layout in ("plain", "bge-m3") and not checkpoint.normalize}
+    lost = {
+        "vectors that are not normalised": layout in ("plain", "bge-m3") and not checkpoint.normalize,
+        f"{checkpoint.precision} weights": layout != "trivec" and checkpoint.precision != "float32",
+    }
     if layout == "plain":
         limit = plain.position_limit(checkpoint.folder / plain.CONFIG_FILE, checkpoint.config)
         lost |= {

@@ -1,11 +1,12 @@
 """trivec's own layout: ``trivec.json`` says everything, and ONNX Runtime needs no torch to run it.
 
-    trivec.json        name, digests of the heads, default search settings
+    trivec.json        name, digests of the heads, precision, default search settings
     config.json        of the backbone
     model.safetensors  the backbone, float32
     model.onnx         the graph, pointing into model.safetensors
     heads.safetensors  trained heads, if any
     tokenizer.json
+    int8-*.graph       the quantised graph, if the precision is int8
 
 The sentence-transformers files lie beside them: pooling, dense layers, prompts and length are read from there, and
 the dense part loads there too. The graph holds copies of the heads and dense layers; the digests in the manifest see
@@ -17,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from trivec.encode.checkpoints import bge_m3, plain, sentence_transformers
-from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead
+from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead, Precision
 from trivec.encode.training_free import training_free_head
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import write_json
@@ -53,6 +54,7 @@ def read(folder: Path) -> Checkpoint:
         name=str(manifest.get("name", folder.name)),
         sparse=sparse,
         multi=free if multi is None else MultiHead(multi),
+        precision=_precision(folder / MANIFEST, manifest),
         settings=manifest.get("search", {}),
     )
     _check_heads(checkpoint, manifest.get("heads", {}))
@@ -79,6 +81,14 @@ def _training_free(path: Path, manifest: Mapping[str, Any], hidden_size: int) ->
         raise plain.unexpected(path, f"has {free!r} for training_free, where an object should be")
     width = plain.whole_number(path, free, "width", most=hidden_size)
     return training_free_head(hidden_size, width, plain.whole_number(path, free, "seed", least=0, most=_MAX_SEED))
+
+
+def _precision(path: Path, manifest: Mapping[str, Any]) -> Precision:
+    precision: Precision = manifest.get("precision", "float32")
+    if precision not in get_args(Precision):
+        known = " or ".join(get_args(Precision))
+        raise plain.unexpected(path, f"has {precision!r} for precision, where {known} should be")
+    return precision
 
 
 def _check_heads(checkpoint: Checkpoint, recorded: object) -> None:
@@ -108,13 +118,19 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
         "name": checkpoint.name,
         "heads": _head_digests(checkpoint),
         "training_free": free,
+        "precision": checkpoint.precision,
         "search": dict(checkpoint.settings),
     }
     write_json(folder / MANIFEST, manifest)
 
 
 def write_graph(folder: Path) -> None:
-    """Write the ONNX graph of a folder that is complete otherwise."""
+    """Write the ONNX graph of a folder that is complete otherwise, and the quantised one if that is the precision."""
     from trivec.encode.onnx_graph import build_graph
 
-    (folder / GRAPH_FILE).write_bytes(build_graph(read(folder)).SerializeToString())
+    checkpoint = read(folder)
+    (folder / GRAPH_FILE).write_bytes(build_graph(checkpoint).SerializeToString())
+    if checkpoint.precision != "float32":
+        from trivec.encode.quantized_files import write_beside
+
+        write_beside(checkpoint)

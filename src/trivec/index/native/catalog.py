@@ -15,12 +15,12 @@ import contextlib
 import json
 import sqlite3
 import threading
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from trivec.errors import LibraryError
+from trivec.index.native.changes import CHUNK, Changes, checksum, key, rows_by_id
 from trivec.index.native.connections import Connections, explained
 from trivec.index.native.files import size_of
 from trivec.index.native.records import FileRecord, SegmentRecord, State
@@ -36,8 +36,6 @@ _TABLES = (
     " checksum INTEGER NOT NULL)",
 )
 _SEGMENT = "number, first, rows, dead, codecs, files"
-_CHUNK = 500
-"""Rows asked for at once."""
 
 
 class Catalog:
@@ -55,6 +53,7 @@ class Catalog:
         self._connections = Connections(self.path)
         self._guard = threading.Lock()
         self._watch = self._connections.open()
+        self._watched = 0
         self._closed = False
 
     @staticmethod
@@ -76,10 +75,10 @@ class Catalog:
             changes.save_counters(0, 0)
             connection.execute("COMMIT")
 
-    def version(self) -> int:
-        """Another number whenever another connection has committed something; costs microseconds."""
+    def version(self) -> tuple[int, int]:
+        """Another value whenever another connection has committed something; costs microseconds."""
         with self._watching() as connection:
-            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+            return self._version(connection)
 
     def state(self) -> State:
         """Everything but the passages, as of one moment.
@@ -90,7 +89,7 @@ class Catalog:
         """
         with self._watching() as connection:
             connection.execute("BEGIN")
-            version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            version = self._version(connection)
             named = dict(connection.execute("SELECT name, value FROM settings").fetchall())
             rows = connection.execute(f"SELECT {_SEGMENT} FROM segments ORDER BY first").fetchall()
             connection.execute("COMMIT")
@@ -109,49 +108,49 @@ class Catalog:
 
     def numbers(self, ids: Sequence[str]) -> list[int]:
         """The passage number of each id, in the order asked; -1 for an unknown one."""
-        with self._connections.borrow() as connection:
-            found = _by_id(connection, "number", [key(name) for name in ids])
+        with self._borrow() as connection:
+            found = rows_by_id(connection, "number", [key(name) for name in ids])
         return [found.get(key(name), -1) for name in ids]
 
     def payloads(self, ids: Sequence[str]) -> list[bytes | None]:
         """The payload of each id, in the order asked; None for an unknown one."""
-        with self._connections.borrow() as connection:
-            found = _by_id(connection, "payload", [key(name) for name in ids])
+        with self._borrow() as connection:
+            found = rows_by_id(connection, "payload", [key(name) for name in ids])
         return [found.get(key(name)) for name in ids]
 
     def payloads_in_order(self) -> Iterator[bytes]:
         """All payloads, ordered by id, read a few hundred at a time."""
         last = b""
         while True:
-            with self._connections.borrow() as connection:
+            with self._borrow() as connection:
                 rows = connection.execute(
-                    "SELECT id, payload FROM passages WHERE id > ? ORDER BY id LIMIT ?", (last, _CHUNK)
+                    "SELECT id, payload FROM passages WHERE id > ? ORDER BY id LIMIT ?", (last, CHUNK)
                 ).fetchall()
             yield from (payload for _, payload in rows)
-            if len(rows) < _CHUNK:
+            if len(rows) < CHUNK:
                 return
             last = rows[-1][0]
 
     def rows_from(self, first: int) -> list[tuple[int, str, bytes, int]]:
         """Some hundred passages from a number on: number, id, payload, checksum."""
-        with self._connections.borrow() as connection:
+        with self._borrow() as connection:
             rows = connection.execute(
                 "SELECT number, id, payload, checksum FROM passages WHERE number >= ? ORDER BY number LIMIT ?",
-                (first, _CHUNK),
+                (first, CHUNK),
             ).fetchall()
         return [(number, name.decode(errors="surrogatepass"), payload, check) for number, name, payload, check in rows]
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Changes]:
         """Changes that are there when the block has ended, on disk, or not at all."""
-        with self._connections.borrow() as connection:
+        with self._borrow() as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield Changes(connection)
             connection.execute("COMMIT")
 
     def tidy(self) -> None:
         """Give free pages back, and write everything from the log into the file."""
-        with self._connections.borrow() as connection:
+        with self._borrow() as connection:
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             if 4 * free > pages:
@@ -161,13 +160,13 @@ class Catalog:
 
     def checkpoint(self) -> None:
         """Write everything from the log into the file, as far as readers allow."""
-        with self._connections.borrow() as connection:
+        with self._borrow() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def copy_to(self, target: Path) -> None:
         """A consistent copy, also while others write."""
         with (
-            self._connections.borrow() as connection,
+            self._borrow() as connection,
             contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy,
         ):
             connection.backup(copy)
@@ -179,7 +178,7 @@ class Catalog:
 
     def problems(self) -> list[str]:
         """What SQLite and the checksums find wrong, in words."""
-        with self._connections.borrow() as connection:
+        with self._borrow() as connection:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)").fetchall()]
             problems = [f"{self.path}: {problem}" for problem in found if problem != "ok"]
             for table, columns in (("settings", "name, value"), ("segments", _SEGMENT)):
@@ -195,9 +194,28 @@ class Catalog:
             self._watch.close()
         self._connections.close()
 
+    def _borrow(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._notice_writer()
+        return self._connections.borrow()
+
+    def _notice_writer(self) -> None:
+        """Look at the file anew if it was opened as one that nobody writes, and now somebody does."""
+        old = self._connections
+        if old.outdated:
+            with self._guard:
+                if self._connections is old:
+                    self._connections = Connections(self.path)
+                    self._watch_anew()
+            old.retire()
+
+    def _version(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """Versions of different connections cannot be compared, so the connection is part of it."""
+        return self._watched, int(connection.execute("PRAGMA data_version").fetchone()[0])
+
     @contextlib.contextmanager
     def _watching(self) -> Iterator[sqlite3.Connection]:
         """The one connection whose data version tells of others' commits."""
+        self._notice_writer()
         with self._guard:
             if self._closed:
                 raise LibraryError(f"the store in {self.path.parent} is closed: open it again")
@@ -205,69 +223,13 @@ class Catalog:
                 with explained(self.path):
                     yield self._watch
             except BaseException:
-                self._watch.close()
-                self._watch = self._connections.open()
+                self._watch_anew()
                 raise
 
-
-class Changes:
-    """What can be changed in one transaction. Made by `Catalog.transaction`."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def save_settings(self, settings: NativeSettings) -> None:
-        """Replace the settings of the whole store."""
-        self._put("store", settings.to_json())
-
-    def save_counters(self, made_segments: int, made_passages: int) -> None:
-        """Replace the numbers of segments and passages ever made."""
-        self._put("made_segments", made_segments)
-        self._put("made_passages", made_passages)
-
-    def remove_passages(self, ids: Iterable[str]) -> list[int]:
-        """Remove passages by id and return the numbers of those that were there."""
-        numbers = list(_by_id(self._connection, "number", [key(name) for name in ids]).values())
-        self._connection.executemany("DELETE FROM passages WHERE number = ?", ((number,) for number in numbers))
-        return numbers
-
-    def add_passages(self, first: int, ids: Sequence[str], payloads: Sequence[bytes]) -> None:
-        """Add passages, numbered from ``first``."""
-        keys = [key(name) for name in ids]
-        rows = (
-            (number, name, payload, checksum(number, name, payload))
-            for number, (name, payload) in enumerate(zip(keys, payloads, strict=True), first)
-        )
-        self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?)", rows)
-
-    def put_segment(self, record: SegmentRecord) -> None:
-        """Add a segment, or replace what is known of it."""
-        files = {name: [file.bytes, file.sha256] for name, file in sorted(record.files.items())}
-        values = (record.number, record.first, record.rows, record.dead, record.codecs, json.dumps(files))
-        row = (*values, checksum(*values))
-        self._connection.execute("INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-
-    def drop_segments(self, numbers: Iterable[int]) -> None:
-        """Forget segments."""
-        self._connection.executemany("DELETE FROM segments WHERE number = ?", ((number,) for number in numbers))
-
-    def _put(self, name: str, value: str | int) -> None:
-        row = (name, value, checksum(name, value))
-        self._connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", row)
-
-
-def key(name: str) -> bytes:
-    """A passage id as the catalogue keeps it. Text that is no Unicode is found nowhere, and breaks nothing."""
-    return name.encode(errors="surrogatepass")
-
-
-def checksum(*values: str | int | bytes) -> int:
-    """CRC-32 of the values of a row."""
-    total = 0
-    for value in values:
-        content = value if isinstance(value, bytes) else str(value).encode()
-        total = zlib.crc32(content, zlib.crc32(b"%d," % len(content), total))
-    return total
+    def _watch_anew(self) -> None:
+        self._watch.close()
+        self._watch = self._connections.open()
+        self._watched += 1
 
 
 def _segment_record(number: int, first: int, rows: int, dead: bytes, codecs: str, files: str) -> SegmentRecord:
@@ -275,13 +237,3 @@ def _segment_record(number: int, first: int, rows: int, dead: bytes, codecs: str
     if dead and len(dead) != (rows + 7) // 8:
         raise ValueError(f"segment {number} of {rows} rows has {len(dead)} bytes of deletions")
     return SegmentRecord(number, first, rows, dead, codecs, named)
-
-
-def _by_id(connection: sqlite3.Connection, column: str, keys: Sequence[bytes]) -> dict[bytes, Any]:
-    """One column of the passages with these ids."""
-    found: dict[bytes, Any] = {}
-    for start in range(0, len(keys), _CHUNK):
-        chunk = keys[start : start + _CHUNK]
-        marks = ",".join("?" * len(chunk))
-        found.update(connection.execute(f"SELECT id, {column} FROM passages WHERE id IN ({marks})", chunk).fetchall())
-    return found

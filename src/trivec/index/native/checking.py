@@ -13,7 +13,8 @@ import numpy as np
 
 from trivec.errors import InputError, LibraryError, TrivecError
 from trivec.index.files import sync_folder
-from trivec.index.native.catalog import CATALOG, Catalog, checksum, key
+from trivec.index.native.catalog import CATALOG, Catalog
+from trivec.index.native.changes import checksum, key
 from trivec.index.native.files import SegmentFolders, sha256, size_of, wrong_sizes
 from trivec.index.native.records import SegmentRecord, State
 from trivec.index.native.segment import Segment

@@ -12,6 +12,7 @@ from pathlib import Path
 from trivec.errors import LibraryError
 
 _BUSY_TIMEOUT_S = 60.0
+_STILL = "mode=ro&immutable=1"
 
 
 class Connections:
@@ -23,9 +24,10 @@ class Connections:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._uri = f"{path.absolute().as_uri()}?{_mode(path)}"
+        self._mode = _mode(path)
         self._guard = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._retired = False
         self._closed = False
 
     def open(self) -> sqlite3.Connection:
@@ -36,7 +38,11 @@ class Connections:
         """
         with explained(self.path):
             connection = sqlite3.connect(
-                self._uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                f"{self.path.absolute().as_uri()}?{self._mode}",
+                uri=True,
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
             try:
                 connection.execute("PRAGMA synchronous = FULL")
@@ -60,18 +66,28 @@ class Connections:
             connection.close()
             raise
         with self._guard:
-            if not self._closed:
+            if not self._retired:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def close(self) -> None:
-        """Close what is idle now, and the others when they come back."""
+    @property
+    def outdated(self) -> bool:
+        """Whether the file was opened as one that nobody writes, and now there is a writer."""
+        return self._mode == _STILL and not self._retired and _in_use(self.path)
+
+    def retire(self) -> None:
+        """Close what is idle now, and each of the others when it comes back."""
         with self._guard:
-            self._closed = True
+            self._retired = True
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def close(self) -> None:
+        """Retire, and lend no more."""
+        self._closed = True
+        self.retire()
 
     def _take(self) -> sqlite3.Connection:
         with self._guard:
@@ -99,5 +115,8 @@ def explained(path: Path) -> Iterator[None]:
 def _mode(path: Path) -> str:
     if os.access(path.parent, os.W_OK) and os.access(path, os.W_OK):
         return "mode=rw"
-    in_use = any(path.with_name(path.name + ending).exists() for ending in ("-wal", "-shm"))
-    return "mode=ro" if in_use else "mode=ro&immutable=1"
+    return "mode=ro" if _in_use(path) else _STILL
+
+
+def _in_use(path: Path) -> bool:
+    return any(os.path.exists(f"{path}{ending}") for ending in ("-shm", "-wal"))

@@ -84,7 +84,9 @@ class Contents:
                 view = later
 
     def _members(self, state: State) -> list[Member]:
-        known = {_identity(member.segment.record): member for member in self._view.members} if self._view else {}
+        known: dict[object, Member] = {}
+        if self._view is not None and self._view.state.settings == state.settings:
+            known = {_identity(member.segment.record): member for member in self._view.members}
         return [self._member(record, state, known) for record in state.segments]
 
     def _member(self, record: SegmentRecord, state: State, known: Mapping[object, Member]) -> Member:

@@ -42,14 +42,14 @@ class State:
     """The catalogue at one moment, without the passages.
 
     Attributes:
-        version: another number after each commit of another connection.
+        version: another value after each commit of another connection.
         settings: of the whole store.
         segments: in ascending order of their passage numbers.
         made_segments: how many were ever numbered.
         made_passages: how many were ever numbered.
     """
 
-    version: int
+    version: tuple[int, int]
     settings: NativeSettings
     segments: tuple[SegmentRecord, ...]
     made_segments: int

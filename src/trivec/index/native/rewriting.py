@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from trivec.index.files import sync_folder
-from trivec.index.native.catalog import Changes
+from trivec.index.native.changes import Changes
 from trivec.index.native.dense import build_graph
 from trivec.index.native.files import describe, seal
 from trivec.index.native.merging import Background, Size, as_few_as_allowed, due
@@ -143,10 +143,9 @@ class Rewriter:
             settings = view.state.settings
         record = _with_graphs(segment, settings)
         with self._writer.step() as view:
-            held = [m.segment.record for m in view.members if m.segment.record.number == record.number]
-            for now in held:
-                new = replace(now, files=record.files)
-                self._writer.commit(lambda changes: changes.put_segment(new))
+            dead = [member.dead for member in view.members if member.segment.record.number == record.number]
+            if dead:
+                self._writer.commit(lambda changes: changes.put_segment(replace(record, dead=dead[0])))
 
 
 def _sizes(view: View) -> list[Size]:

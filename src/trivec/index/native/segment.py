@@ -124,7 +124,8 @@ class Segment:
 
     def id_bytes(self, rows: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
         """The UTF-8 of the ids of rows end to end, and the length of each."""
-        starts, lengths = self._id_offsets[rows], np.diff(self._id_offsets)[rows]
+        starts = self._id_offsets[rows]
+        lengths = self._id_offsets[rows + 1] - starts
         ends = np.cumsum(lengths)
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
         return self._id_bytes[places], lengths

@@ -17,7 +17,7 @@ import numpy as np
 from trivec.embeddings import Embeddings
 from trivec.errors import LibraryError
 from trivec.index.lock import FolderLock
-from trivec.index.native.catalog import Changes
+from trivec.index.native.changes import Changes
 from trivec.index.native.contents import Contents
 from trivec.index.native.files import seal
 from trivec.index.native.payload import write_payload

@@ -1,0 +1,358 @@
+"""Quantised models give nearly the same vectors, are made once, and are never mixed with others unawares."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+import trivec
+from trivec.cli import main
+from trivec.encode import quantization, quantized_files
+from trivec.encode.checkpoints import read_checkpoint
+from trivec.encode.loading import find_checkpoint
+from trivec.encode.quantization import Inputs, Scaling, choose_scaling, quantize_weight, quantized_graph
+from trivec.errors import CorruptModelError, InputError, LibraryMismatchError, ModelError
+
+import tiny_models
+
+Tiny = Callable[[str], Path]
+Same = Callable[..., None]
+Change = Callable[..., None]
+
+TEXTS = ["the capital of the country", "北京的天气", "Die Hauptstadt, not the river!", "a", "город и река " * 40]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "quantized"
+
+
+def load(folder: Path, **options: Any) -> trivec.Encoder:
+    return trivec.load(folder, precision="int8", threads=1, **options)
+
+
+def close(a: Any, b: Any) -> bool:
+    """Whether rows point nearly the same way. Random weights of a tiny model enlarge errors more than trained ones."""
+    cosines = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    return bool(cosines.min() > 0.9 and np.median(cosines) > 0.995)
+
+
+# -- the numbers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["m3", "bert", "roberta", "st-mean"])
+def test_every_head_stays_close_to_float32(tiny: Tiny, name: str) -> None:
+    exact, quantised = trivec.load(tiny(name), threads=1), load(tiny(name))
+    assert quantised.heads == exact.heads
+    before, after = exact.encode_documents(TEXTS), quantised.encode_documents(TEXTS)
+    assert before.dense is not None
+    assert close(before.dense, after.dense)
+    assert not np.allclose(before.dense, after.dense, atol=1e-5)
+    if before.multi is not None:
+        assert after.multi is not None and before.sparse is not None and after.sparse is not None
+        assert close(before.multi.values, after.multi.values)
+        np.testing.assert_allclose(after.sparse.toarray(), before.sparse.toarray(), atol=0.2 * before.sparse.max())
+    assert before.terms is not None and after.terms is not None
+    assert (before.terms != after.terms).nnz == 0
+
+
+def test_vectors_do_not_depend_on_what_is_encoded_with_them(tiny: Tiny, same_vectors: Same) -> None:
+    encoder = load(tiny("m3"))
+    together = encoder.encode(TEXTS)
+    for number, text in enumerate(TEXTS):
+        same_vectors(encoder.encode([text]), together[[number]])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_weights_are_quantised_too(tmp_path: Path, dtype: Any) -> None:
+    folder = tiny_models.write_tiny_m3(tmp_path / "half", dtype=dtype)
+    before, after = trivec.load(folder, threads=1).encode(TEXTS), load(folder).encode(TEXTS)
+    assert before.dense is not None
+    assert close(before.dense, after.dense)
+    graph = quantized_graph(find_checkpoint(folder, precision="int8")).graph
+    half = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
+    layers = [t.name for t in graph.initializer if t.data_type in half and "dense.weight" in t.name]
+    assert layers == []
+
+
+def test_token_states_are_there_when_asked_for(tiny: Tiny) -> None:
+    ids, mask = np.array([[0, 5, 6, 7, 2]]), np.ones((1, 5), np.int32)
+    states = [trivec.load(tiny("m3"), threads=1, precision=p).runtime.forward(ids, mask, ["dense"], states=True)
+              .token_states for p in ("float32", "int8")]  # fmt: skip
+    assert states[0] is not None and states[1] is not None
+    assert states[0].shape == states[1].shape == (1, 5, 32)
+    assert close(states[0][0], states[1][0])
+
+
+def test_every_linear_layer_of_the_encoder_is_an_integer_product_that_cannot_overflow(tiny: Tiny) -> None:
+    graph = quantized_graph(find_checkpoint(tiny("m3"), precision="int8")).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer if not tensor.external_data}
+    products = [node for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
+    assert len(products) == 6 * tiny_models.LAYERS
+    for node in products:
+        levels = numpy_helper.to_array(constants[node.input[1]])
+        assert levels.dtype == np.int8
+        assert np.abs(levels.astype(int)).max() == 64
+        pairs = np.abs(levels.astype(int)).reshape(-1, 2, levels.shape[1]).sum(axis=1)
+        assert 255 * pairs.max() <= np.iinfo(np.int16).max
+    named = {name for node in graph.node for name in node.input}
+    assert [name for name in constants if name not in named] == []
+
+
+def test_an_integer_layer_is_the_formula(tiny: Tiny) -> None:
+    """One layer alone, run by ONNX Runtime, against the sums in float64."""
+    random = np.random.default_rng(0)
+    inputs = (random.normal(size=(9, 8)) * np.array([1, 1, 30, 1, 1, 0.1, 1, 1])).astype(np.float32)
+    weight = random.normal(size=(5, 8)).astype(np.float32)
+    bias = random.normal(size=5).astype(np.float32)
+    scaling = choose_scaling(Inputs.of(inputs), weight)
+    layer = quantization.Layer(helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1), "w")
+    tensors = [numpy_helper.from_array(bias, "b")]
+    nodes = [*quantization._rounding("x", scaling, tensors),
+             quantization._integer_layer(layer, weight, scaling, tensors)]  # fmt: skip
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None]) for name in "xy"]
+    graph = helper.make_graph(nodes, "layer", info[:1], info[1:], tensors)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"x": inputs})
+
+    x, s, w = (array.astype(np.float64) for array in (inputs, scaling.factors, weight))
+    q = np.clip(np.rint(x / (s * scaling.step)) + scaling.zero, 0, 255)
+    c = np.abs(w * s).max(axis=1) / 64
+    v = np.rint(w * s / c[:, None])
+    np.testing.assert_allclose(found, scaling.step * c * ((q - scaling.zero) @ v.T) + bias, atol=1e-4)
+    np.testing.assert_allclose(found, x @ w.T + bias, atol=0.05 * np.abs(x @ w.T).max())
+
+
+def test_factors_rescue_a_layer_with_an_outlying_channel() -> None:
+    random = np.random.default_rng(1)
+    inputs = random.normal(size=(400, 64)).astype(np.float32)
+    inputs[:, 7] *= 100
+    weight = random.normal(size=(48, 64)).astype(np.float32)
+    plain = Scaling.over(Inputs.of(inputs), np.ones(64, np.float32))
+    chosen = choose_scaling(Inputs.of(inputs), weight)
+    errors = [np.square(quantization._approximate(inputs, weight, each) - inputs @ weight.T).mean()
+              for each in (plain, chosen)]  # fmt: skip
+    assert chosen.factors.argmax() == 7
+    assert errors[1] < errors[0] / 10
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
+def test_rounding_errs_by_half_a_step_at_most(width: int, rows: int, size: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    inputs = (random.normal(size=(rows, width)) * size).astype(np.float32)
+    factors = random.uniform(0.5, 2, width).astype(np.float32)
+    scaling = Scaling.over(Inputs.of(inputs), factors)
+    assert 0 <= scaling.zero <= 255
+    # the zero point is itself rounded, so the ends may be cut by another half step
+    assert np.abs(scaling.rounded(inputs) - inputs / factors).max() <= scaling.step * 1.01
+    weight = random.normal(size=(rows, width)).astype(np.float32)
+    levels, steps = quantize_weight(weight, factors)
+    assert np.all(np.abs(levels * steps[:, None] - weight * factors) <= steps[:, None] * 0.501)
+
+
+def test_a_layer_of_zeros_and_inputs_of_zeros_stay_zero() -> None:
+    levels, steps = quantize_weight(np.zeros((3, 4), np.float32), np.ones(4, np.float32))
+    assert not levels.any() and np.isfinite(steps).all()
+    scaling = choose_scaling(Inputs.of(np.zeros((5, 4), np.float32)), np.zeros((3, 4), np.float32))
+    assert not scaling.rounded(np.zeros((5, 4), np.float32)).any()
+
+
+# -- made once ----------------------------------------------------------------------------------------------
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("it is quantised again")
+
+
+def test_a_model_is_quantised_once(
+    tiny: Tiny, cache: Path, monkeypatch: pytest.MonkeyPatch, same_vectors: Same
+) -> None:
+    first = load(tiny("m3")).encode(TEXTS)
+    assert [path.suffix for path in cache.iterdir()] == [".graph"]
+    monkeypatch.setattr(quantization, "quantized_graph", refuse)
+    same_vectors(load(tiny("m3")).encode(TEXTS), first, atol=0)
+    with pytest.raises(AssertionError, match="quantised again"):
+        load(tiny("bert"))
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:100], lambda b: b"", lambda b: b[:-1] + bytes([b[-1] ^ 1])])
+def test_a_damaged_cache_file_is_made_again(
+    tiny: Tiny, cache: Path, caplog: pytest.LogCaptureFixture, same_vectors: Same, damage: Callable[[bytes], bytes]
+) -> None:
+    first = load(tiny("m3")).encode(TEXTS)
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    same_vectors(load(tiny("m3")).encode(TEXTS), first, atol=0)
+    assert f"{path} is damaged: it is made again" in caplog.text
+    assert path.read_bytes() == whole
+
+
+def test_without_a_place_to_keep_it_a_model_is_quantised_all_the_same(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "file"))
+    assert load(tiny("bert")).encode(TEXTS).dense is not None
+    assert "cannot be kept" in caplog.text
+
+
+def test_a_head_added_when_loading_has_a_file_of_its_own(tiny: Tiny, cache: Path) -> None:
+    load(tiny("bert"))
+    encoder = load(tiny("bert"), training_free_width=16)
+    assert len(list(cache.iterdir())) == 2
+    assert encoder.encode(TEXTS).multi is not None
+
+
+def test_nothing_is_left_of_a_write_that_fails(tiny: Tiny, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    load(tiny("bert"))
+    assert list(cache.iterdir()) == []
+
+
+# -- in folders and libraries -------------------------------------------------------------------------------
+
+
+def test_an_exported_folder_loads_as_it_was_written(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_vectors: Same
+) -> None:
+    encoder = load(tiny("m3"))
+    encoder.save(tmp_path / "out")
+    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(quantization, "quantized_graph", refuse)
+    (tmp_path / "out").rename(tmp_path / "moved")
+    again = trivec.load(tmp_path / "moved", threads=1)
+    assert again.checkpoint.precision == "int8"
+    same_vectors(again.encode(TEXTS), encoder.encode(TEXTS), atol=0)
+    assert not (tmp_path / "elsewhere").exists()
+    exact = trivec.load(tmp_path / "moved", precision="float32", threads=1)
+    same_vectors(exact.encode(TEXTS), trivec.load(tiny("m3"), threads=1).encode(TEXTS))
+
+
+def test_an_exported_folder_needs_neither_torch_nor_onnx(tiny: Tiny, tmp_path: Path) -> None:
+    load(tiny("m3")).save(tmp_path / "out")
+    script = (
+        "import sys, trivec\n"
+        "print(trivec.load(sys.argv[1]).runtime.name, 'torch' in sys.modules, 'onnx' in sys.modules, sep=', ')"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "onnx in int8 on cpu, False, False"
+
+
+@pytest.mark.parametrize("layout", ["bge-m3", "sentence-transformers", "plain"])
+def test_layouts_of_others_cannot_hold_a_quantised_model(tiny: Tiny, tmp_path: Path, layout: Any) -> None:
+    with pytest.raises(ModelError, match="int8 weights"):
+        load(tiny("m3")).save(tmp_path / "out", layout)
+
+
+@pytest.mark.parametrize("value", ["int3", 8, None, ["int8"]])
+def test_a_folder_with_an_unknown_precision_is_refused(
+    tiny: Tiny, tmp_path: Path, change_json: Change, value: object
+) -> None:
+    trivec.load(tiny("bert")).save(tmp_path / "out")
+    change_json(tmp_path / "out" / "trivec.json", precision=value)
+    with pytest.raises(CorruptModelError, match=r"trivec\.json.*precision"):
+        read_checkpoint(tmp_path / "out")
+
+
+def test_fingerprints_tell_precisions_apart(tiny: Tiny) -> None:
+    exact, quantised = trivec.load(tiny("bert"), threads=1), load(tiny("bert"))
+    weights = exact.fingerprint.weights
+    assert trivec.load(tiny("bert"), precision="float32").fingerprint == exact.fingerprint
+    assert exact.fingerprint.differences(quantised.fingerprint) == [f"weights: {weights} / {weights} int8, edition 1"]
+    assert exact.fingerprint.digest != quantised.fingerprint.digest
+
+
+def test_a_library_keeps_its_precision_and_refuses_the_other(tiny: Tiny, tmp_path: Path) -> None:
+    documents = [trivec.Document(str(number), text) for number, text in enumerate(TEXTS)]
+    with trivec.open(tmp_path / "library", model=load(tiny("m3"))) as library:
+        library.add(documents)
+    with trivec.open(tmp_path / "library") as library:
+        assert library.encoder.checkpoint.precision == "int8"
+        assert library.search("the capital")[0].id == "0"
+    with pytest.raises(LibraryMismatchError, match="int8, edition 1"):
+        trivec.open(tmp_path / "library", model=trivec.load(tiny("m3"), threads=1))
+
+
+def test_the_command_line_passes_precision_on(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    model = ["--model", str(tiny("bert")), "--precision", "int8", "--quiet"]
+    assert main(["index", "docs.txt", "--out", "library", *model]) == 0
+    with trivec.open("library") as library:
+        assert library.manifest.model["precision"] == "int8"
+        assert library.encoder.checkpoint.precision == "int8"
+    assert main(["encode", "docs.txt", "--out", "vectors", *model]) == 0
+    assert "int8" in (tmp_path / "vectors" / "vectors.json").read_text(encoding="utf-8")
+    assert main(["models", "export", str(tiny("bert")), "--out", "exported", "--precision", "int8"]) == 0
+    assert trivec.load("exported", threads=1).checkpoint.precision == "int8"
+    assert main(["encode", "docs.txt", "--out", "more", "--precision", "int3"]) == 2
+    assert "int3" in capsys.readouterr().err
+
+
+# -- refused ------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_precision_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(InputError, match="unknown precision 'int3': choose one of float32, int8"):
+        trivec.load(tiny("bert"), precision="int3")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"runtime": "torch"}, "torch was asked for"), ({"device": "cuda"}, "another device"),
+     ({"dtype": "bfloat16"}, "another device or dtype"), ({"runtime": "onnx", "device": "cuda"}, "another device")],
+    ids=str,
+)  # fmt: skip
+def test_other_runtimes_refuse_it(tiny: Tiny, options: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=f"precision int8 of bert runs on ONNX Runtime on CPU alone, and .*{words}"):
+        trivec.load(tiny("bert"), precision="int8", **options)
+
+
+def test_an_architecture_without_a_graph_is_refused(copy_tiny: Tiny, change_json: Change) -> None:
+    folder = copy_tiny("bert")
+    change_json(folder / "config.json", hidden_act="relu")
+    with pytest.raises(InputError, match="and its activation is 'relu'"):
+        load(folder)
+
+
+def test_a_damaged_weights_file_is_named(copy_tiny: Tiny) -> None:
+    folder = copy_tiny("bert")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CorruptModelError, match=r"model\.safetensors"):
+        load(folder)
+
+
+def test_file_names_say_the_precision(tiny: Tiny) -> None:
+    checkpoint = find_checkpoint(tiny("bert"), precision="int8")
+    names = {quantized_files.file_name(checkpoint), quantized_files.file_name(checkpoint, states=True)}
+    assert len(names) == 2
+    assert all(name.startswith("int8-") and name.endswith(".graph") for name in names)
+
+
+def test_quantising_is_told_to_the_log(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "trivec"):
+        load(tiny("bert"))
+    assert "quantising bert to int8" in caplog.text
