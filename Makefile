@@ -39,10 +39,26 @@ format: $(BIN)/activate  ## rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(BIN)/activate  ## the benchmarks; DATA names a folder of evaluation sets in BEIR layout
-	$(BIN)/python benchmarks/encoding_speed.py $(if $(DATA),--data $(DATA)) --out benchmarks/results/encoding_speed.json
-	$(BIN)/python benchmarks/startup.py --out benchmarks/results/startup.json
-	$(if $(DATA),$(BIN)/python benchmarks/retrieval_quality.py --data $(DATA) --out benchmarks/results/retrieval_quality.json)
+# DATA is a folder with train/ (pairs in jsonl) and eval/ (sets in BEIR layout); SCRATCH keeps encoded vectors.
+SCRATCH ?= build/bench
+RESULTS := benchmarks/results
+RUN     := $(BIN)/python benchmarks
+
+bench: $(BIN)/activate  ## the benchmarks; without DATA, those that need no data
+	mkdir -p $(SCRATCH)
+	$(RUN)/startup.py --out $(RESULTS)/startup.json
+	$(RUN)/sparse_search.py --out $(RESULTS)/sparse_search_100k.json
+	$(RUN)/store_growth.py --scratch $(SCRATCH) --out $(RESULTS)/store_growth.json
+ifdef DATA
+	$(RUN)/encoding_speed.py --data $(DATA)/train --out $(RESULTS)/encoding_speed.json
+	$(RUN)/quantization.py --texts $(DATA)/train --data $(DATA)/eval --out $(RESULTS)/quantization.json
+	$(RUN)/store_speed.py --data $(DATA)/train --cache $(SCRATCH) --out $(RESULTS)/store_speed.json
+	$(RUN)/indexing_share.py --data $(DATA)/train --out $(RESULTS)/indexing_share.json
+	$(RUN)/compression.py --data $(DATA)/eval --sets facqa_id cnil_fr arcd_ar iapp_th --cache $(SCRATCH) \
+		--out $(RESULTS)/compression.json
+	$(RUN)/long_text.py $(DATA)/eval --out $(RESULTS)/long_text.json
+	$(RUN)/retrieval_quality.py --data $(DATA)/eval --cache $(SCRATCH) --out $(RESULTS)/retrieval_quality.json
+endif
 
 clean:  ## remove the environment and everything built
 	rm -rf $(VENV) build dist library .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

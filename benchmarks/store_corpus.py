@@ -103,6 +103,15 @@ def make_corpus(data: Path, cache: Path, count: int, real: int, queries: int = 1
 
 
 def _texts(data: Path, real: int, queries: int) -> tuple[list[str], list[str]]:
+    texts, questions = distinct_texts(data)
+    chooser = random.Random(0)
+    if len(texts) < real:
+        raise SystemExit(f"{data} has {len(texts)} distinct passages, not {real}: ask for fewer with --real")
+    return chooser.sample(texts, real), chooser.sample(questions, queries)
+
+
+def distinct_texts(data: Path) -> tuple[list[str], list[str]]:
+    """Distinct positives and queries of the question and title files under a folder of training pairs."""
     texts: dict[str, None] = {}
     questions: dict[str, None] = {}
     for path in sorted(data.glob("qa.*.jsonl.gz")) + sorted(data.glob("title.*.jsonl.gz")):
@@ -111,10 +120,7 @@ def _texts(data: Path, real: int, queries: int) -> tuple[list[str], list[str]]:
                 pair = json.loads(line)
                 texts.update(dict.fromkeys(pair["pos"]))
                 questions[pair["query"]] = None
-    chooser = random.Random(0)
-    if len(texts) < real:
-        raise SystemExit(f"{data} has {len(texts)} distinct passages, not {real}: ask for fewer with --real")
-    return chooser.sample(list(texts), real), chooser.sample(list(questions), queries)
+    return list(texts), list(questions)
 
 
 def _encoded(cache: Path, texts: list[str], kind: str) -> Embeddings:

@@ -22,7 +22,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from trivec.index.native.dense import DenseOptions, DensePart, build_graph, write_dense
-from trivec.index.native.impacts import ImpactsPart, write_impacts
+from trivec.index.native.impacts import ImpactsPart
+from trivec.index.native.impacts_files import write_impacts
 from trivec.index.native.tokens import TokenPart, write_tokens
 from trivec.ragged import Ragged
 from trivec.tensorfile import TensorWriter, memory_map

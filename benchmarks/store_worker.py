@@ -71,17 +71,27 @@ def _kinds() -> dict[str, tuple[Callable[[Path], Store], Callable[[Path], Store]
 
 
 def _build(create: Callable[[Path], Store], folder: Path, corpus: Corpus) -> dict[str, Any]:
-    store, writing = create(folder), 0.0
+    store, writing, written = create(folder), 0.0, 0
+    memory: dict[int, float] = {}
     for passages, vectors in corpus.batches():
         start = time.perf_counter()
         store.upsert(passages, vectors)
         writing += time.perf_counter() - start
+        if written // (corpus.count // 5) < (written + len(passages)) // (corpus.count // 5):
+            memory[written + len(passages)] = round(resident()["own"], 1)
+        written += len(passages)
     start = time.perf_counter()
     store.optimize()
     store.flush()
     optimizing = time.perf_counter() - start
     store.close()
-    return {"upsert_s": writing, "optimize_s": optimizing, "disk_mb": folder_bytes(folder) / 1e6}
+    memory[-1] = round(resident()["own"], 1)
+    return {
+        "upsert_s": round(writing, 2),
+        "optimize_s": round(optimizing, 2),
+        "disk_mb": round(folder_bytes(folder) / 1e6, 1),
+        "own_mb_while_writing, by passages; -1 after optimize": memory,
+    }
 
 
 def _measure(store: Store, queries: list[Embeddings], exact: dict[str, Any]) -> dict[str, Any]:

@@ -88,3 +88,19 @@ def test_steps_run_in_the_background_until_nothing_is_left_to_do() -> None:
     assert left[0] in (0, -1)
     assert threading.current_thread() is threading.main_thread()
     assert not [thread for thread in threading.enumerate() if thread.name == "trivec-merging"]
+
+
+def test_an_interruption_while_the_thread_starts_does_no_lasting_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    background = Background(lambda: bool(steps.append(1)))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(threading.Thread, "start", interrupted)
+        background.wake()
+    background.wait()
+    background.wake()
+    background.wait()
+    assert steps

@@ -25,6 +25,7 @@ from trivec.embeddings import Embeddings
 from trivec.errors import InputError, LibraryBusyError, LibraryError, LibraryMismatchError
 from trivec.index import NativeOptions, NativeStore, VectorSchema, parse_filter
 from trivec.index.native.catalog import CATALOG
+from trivec.index.native.changes import checksum
 from trivec.index.native.checking import verify_store
 from trivec.index.native.connections import Connections
 from trivec.index.native.dense import DenseOptions, build_graph
@@ -122,9 +123,11 @@ def test_a_store_of_a_newer_version_is_refused(folder: Path, change: Callable[[d
         (text,) = catalog.execute("SELECT value FROM settings WHERE name = 'store'").fetchone()
         settings = json.loads(text)
         change(settings)
-        catalog.execute("UPDATE settings SET value = ? WHERE name = 'store'", (json.dumps(settings),))
+        text = json.dumps(settings)
+        update = "UPDATE settings SET value = ?, checksum = ? WHERE name = 'store'"
+        catalog.execute(update, (text, checksum("store", text)))
         catalog.commit()
-    with pytest.raises(LibraryMismatchError, match="upgrade trivec"):
+    with pytest.raises(LibraryMismatchError, match=rf"{CATALOG}: .*upgrade trivec"):
         NativeStore.open(folder)
 
 
@@ -539,6 +542,49 @@ def test_verify_compares_the_catalogue_with_the_segments(folder: Path) -> None:
     problems = verify_store(folder)
     assert "passage 'd3#0' is in a segment and not in the catalogue" in problems
     assert "passage 'd4#0' is in the catalogue and in no segment" in problems
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("passages", "id", "text instead of bytes"),
+        ("passages", "id", 7),
+        ("passages", "id", b"\xff\xfe"),
+        ("passages", "payload", 3.5),
+        ("passages", "checksum", "none"),
+        ("passages", "number", (1 << 63) - 1),
+        ("segments", "dead", 1),
+        ("segments", "first", "x"),
+        ("segments", "files", "[1]"),
+        ("settings", "value", 1),
+    ],
+)
+def test_verify_names_the_catalogue_whatever_a_damaged_row_holds(
+    folder: Path, table: str, column: str, value: object
+) -> None:
+    with closing(NativeStore.create(folder, options=STILL)) as store:
+        fill(store, Model({}, {}), 10)
+    with closing(sqlite3.connect(folder / CATALOG)) as catalog:
+        catalog.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = 1", (value,))
+        catalog.commit()
+    assert any(CATALOG in problem for problem in verify_store(folder))
+
+
+def test_a_frozen_store_is_changed_by_nobody(folder: Path) -> None:
+    with closing(NativeStore.create(folder, options=STILL)) as store:
+        fill(store, Model({}, {}), 10)
+        with store.frozen():
+            with pytest.raises(LibraryBusyError, match="just being rewritten in this process"):
+                fill(store, Model({}, {}), 1, 50)
+            with pytest.raises(LibraryBusyError, match="just being rewritten in this process"):
+                store.delete(["d1#0"])
+            with pytest.raises(LibraryBusyError, match="just being rewritten in this process"), store.frozen():
+                pass
+            with closing(NativeStore.open(folder)) as other, pytest.raises(LibraryBusyError):
+                other.delete(["d1#0"])
+            store.optimize()
+        store.delete(["d1#0"])
+        assert store.count() == 9
 
 
 # -- together --------------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ import pytest
 import trivec
 from trivec.encode.compression import Compression
 from trivec.encode.encoder import Encoder
-from trivec.errors import InputError
+from trivec.errors import InputError, LibraryError
 from trivec.search import compressing
 from trivec.search.collection import Collection
 from trivec.search.compressing import CompressOptions, compress
+from trivec.search.manifest import Manifest
 from trivec.types import Document
 
 DOCUMENTS = [
@@ -110,3 +113,79 @@ def test_nonsense_is_refused(encoder: Encoder, tmp_path: Path) -> None:
         compress(library, CompressOptions())
     with trivec.open(tmp_path / "empty", model=encoder) as library, pytest.raises(InputError, match="is empty"):
         compress(library, CompressOptions())
+
+
+def test_nothing_that_was_acknowledged_meanwhile_is_lost(
+    library: Collection, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Documents added while the loss is measured are refused, or there afterwards."""
+    assert library.folder is not None
+    folder, measure, outcomes = library.folder, compressing._losses, []
+
+    def attempt(add: Callable[[], object]) -> None:
+        try:
+            add()
+            outcomes.append("added")
+        except LibraryError as error:
+            outcomes.append(type(error).__name__)
+
+    def from_elsewhere() -> None:
+        with trivec.open(folder, model=encoder) as other:
+            other.add([Document("elsewhere", "one two three")])
+
+    def interrupted(*args: Any) -> Any:  # noqa: ANN401
+        for add in (lambda: library.add([Document("thread", "one two three")]), from_elsewhere):
+            thread = threading.Thread(target=attempt, args=(add,))
+            thread.start()
+            thread.join()
+        return measure(*args)
+
+    monkeypatch.setattr(compressing, "_losses", interrupted)
+    if library.manifest.store == "native":
+        assert compress(library, CompressOptions(dense="int8")).kept
+        assert outcomes == ["LibraryBusyError", "LibraryBusyError"]
+    else:
+        with pytest.raises(LibraryError, match="changed meanwhile|added or deleted meanwhile"):
+            compress(library, CompressOptions(dense="int8"))
+        assert outcomes == ["added", "LibraryBusyError"]
+        assert library.get("thread") is not None
+    library.add([Document("later", "one two three")])
+    assert library.get("later") is not None
+
+
+def test_an_interruption_after_the_switch_keeps_the_new_store(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = tmp_path / "library", Manifest.write
+
+    def interrupted(manifest: Manifest, home: Path) -> None:
+        write(manifest, home)
+        raise KeyboardInterrupt
+
+    with trivec.open(folder, model=encoder) as library:
+        library.add(DOCUMENTS)
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Manifest, "write", interrupted)
+            compress(library, CompressOptions(dense="int8"))
+    with trivec.open(folder, model=encoder) as again:
+        assert again.manifest.folder == "store-2" and len(again) == len(DOCUMENTS)
+
+
+def test_who_has_a_rewritten_library_open_is_told_to_open_it_again(tmp_path: Path, encoder: Encoder) -> None:
+    folder = tmp_path / "library"
+    with trivec.open(folder, model=encoder) as library:
+        library.add(DOCUMENTS)
+        with trivec.open(folder, model=encoder) as reader:
+            assert reader.search("water", k=1)
+            compress(library, CompressOptions(dense="int8", sample=5))
+            assert [path.name for path in folder.glob("*store*")] == ["store-2"]
+            for call in (
+                lambda: reader.search("water", k=1),
+                lambda: reader.get("1"),
+                lambda: reader.add(DOCUMENTS[:1]),
+                lambda: reader.delete(["1"]),
+                lambda: compress(reader, CompressOptions()),
+            ):
+                with pytest.raises(LibraryError, match="open it again"):
+                    call()
+        assert library.search("water", k=1)

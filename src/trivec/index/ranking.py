@@ -39,15 +39,22 @@ def best_rows(ids: Sequence[str], scores: FloatArray, k: int) -> IntArray:
         InputError: k is less than 1.
     """
     check_k(k)
-    rows = np.arange(len(scores))
-    if len(scores) > k:
-        rows = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    rows = contenders(scores, k)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
-    same = np.flatnonzero(np.diff(scores[rows]) == 0)
-    for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(same) else ():
-        tied = slice(run[0], run[-1] + 2)
-        rows[tied] = sorted(rows[tied].tolist(), key=lambda row: ids[row])
+    ordered = scores[rows]
+    tied = np.zeros(len(rows) + 1, np.int8)
+    tied[1:-1] = ordered[1:] == ordered[:-1]
+    edges = np.diff(tied)
+    for start, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
+        rows[start : end + 1] = sorted(rows[start : end + 1].tolist(), key=ids.__getitem__)
     return rows[:k]
+
+
+def contenders(scores: FloatArray, k: int) -> IntArray:
+    """Places of the best k and of all that equal the last of these, ascending."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def rank_positive(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:

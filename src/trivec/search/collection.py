@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from trivec.search.passages import PassageSplitter, join_passages
 from trivec.search.retrieval import retrieve
 from trivec.search.scratch import can_be_filled, filling, forget_mark
 from trivec.search.snapshots import SnapshotReport, write_snapshot
-from trivec.search.stores import DEFAULT_KIND, create_store, open_store
+from trivec.search.stores import DEFAULT_KIND, create_store, discard_store, open_store
 from trivec.search.verification import Verification, verify_library
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Passage, Signal, passage_id
 
@@ -111,7 +110,7 @@ class Collection:
         Raises:
             InputError: a document cannot be stored; what came before it is.
         """
-        self._upgrade()
+        self.prepare_writing()
         return add_documents(self, documents, progress)
 
     def delete(self, ids: Iterable[str] = (), where: FilterLike = None) -> int:
@@ -127,7 +126,7 @@ class Collection:
         names = [ids] if isinstance(ids, str) else list(ids)
         if not names and condition is None:
             raise InputError("nothing to delete: give ids, or a filter such as where='lang = \"de\"'")
-        self._upgrade()
+        self.prepare_writing()
         firsts = [p for p in self.store.fetch([passage_id(name, 0) for name in dict.fromkeys(names)]) if p is not None]
         if condition is not None:
             known = {passage.document_id for passage in firsts}
@@ -179,7 +178,7 @@ class Collection:
 
     def configure(self, options: SearchOptions) -> None:
         """Store a way of searching with the library."""
-        self._upgrade()
+        self.prepare_writing()
         self.manifest = replace(self.manifest, search=options.settings())
         if self.folder is not None:
             self.manifest.write(self.folder)
@@ -257,7 +256,7 @@ class Collection:
 
     def compact(self) -> CompactReport:
         """`optimize`, with the sizes before and after; brings an older library to the present format."""
-        self._upgrade()
+        self.prepare_writing()
         report = compact_store(self.store)
         if self.folder is not None:
             remove_leftovers(self.folder, self.manifest.folder)
@@ -276,7 +275,12 @@ class Collection:
             raise InputError("a library in memory has no files: make one in a folder")
         return self.folder
 
-    def _upgrade(self) -> None:
+    def prepare_writing(self) -> None:
+        """Bring the folder to the present format, and learn what others have configured.
+
+        Raises:
+            LibraryError: another process has rewritten the library since it was opened here.
+        """
         if self.folder is not None:
             self.manifest = self.manifest.upgraded(self.folder)
 
@@ -290,8 +294,7 @@ class Collection:
         manifest = replace(self.manifest, store=kind, folder=folder, compression=compression.settings())
         manifest.write(self.folder)
         self.manifest, self.store = manifest, store
-        old.close()
-        shutil.rmtree(old_folder)
+        discard_store(old, old_folder)
 
     def close(self) -> None:
         """Make everything durable and release the folder."""

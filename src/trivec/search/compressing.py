@@ -12,6 +12,7 @@ import itertools
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from trivec.index.native.settings import NativeOptions
 from trivec.index.native.tokens import TokenCodec
 from trivec.progress import Progress
 from trivec.search.collection import Collection
+from trivec.search.manifest import Manifest
 from trivec.search.options import MODES, Mode, SearchOptions
 from trivec.search.retrieval import retrieve
 from trivec.search.sentences import split_sentences
@@ -100,27 +102,48 @@ class _Question:
 def compress(library: Collection, options: CompressOptions, progress: bool = False) -> CompressReport:
     """Rewrite a library's vectors in a smaller form, measure the loss, and keep the result if it is accepted.
 
-    Other processes may search meanwhile, but must not write. The collection goes on with the new store.
+    Others may search meanwhile, but whoever adds or deletes is refused. The collection goes on with the new store;
+    other processes have to open the library again.
 
     Raises:
         InputError: the library lives in memory, is empty, or has fewer dimensions than are to be kept.
         LibraryBusyError: another process writes to it.
-        LibraryError: the smaller form cannot be written; nothing was changed.
+        LibraryError: the smaller form cannot be written, or documents were changed meanwhile; nothing was changed.
     """
     if library.folder is None:
         raise InputError("a library in memory cannot be compressed: make one in a folder")
     if not library.store.signals:
         raise InputError(f"{library.folder} is empty: add documents first")
+    with _frozen(library.store):
+        library.prepare_writing()
+        return _compress(library, library.folder, options, progress)
+
+
+def _compress(library: Collection, home: Path, options: CompressOptions, progress: bool) -> CompressReport:
     questions = _questions(library, options)
-    with _second_store(library, library.folder, options) as (folder, smaller):
+    with _second_store(library, home, options) as (folder, smaller):
         _copy(library.store, smaller, options.compression, progress)
         losses = _losses(library, smaller, options.compression, questions)
         loss = 1 - losses["hybrid"].overlap if "hybrid" in losses else 0.0
         kept = options.max_loss is None or loss <= options.max_loss
         sizes = library.store.stats().bytes, smaller.stats().bytes
         if kept:
+            _check_same_passages(library.store, smaller)
             library.switch_store(smaller, "native", folder, _both(library.compression, options.compression))
     return CompressReport(*sizes, len(questions), losses, kept)
+
+
+def _frozen(store: Store) -> AbstractContextManager[None]:
+    """No changes for a while, from any thread or process, where the store can see to it."""
+    return store.frozen() if isinstance(store, NativeStore) else contextlib.nullcontext()
+
+
+def _check_same_passages(old: Store, new: Store) -> None:
+    """For a store that cannot be frozen: whether another thread has changed it."""
+    if isinstance(old, NativeStore):
+        return
+    if any(one != other for one, other in itertools.zip_longest(old.select(), new.select())):
+        raise LibraryError("documents were added or deleted meanwhile, so nothing was changed: compress again")
 
 
 @contextlib.contextmanager
@@ -139,6 +162,7 @@ def _second_store(library: Collection, home: Path, options: CompressOptions) -> 
     finally:
         if library.store is not store:
             store.close()
+        if Manifest.read(home).folder != folder:
             shutil.rmtree(home / folder, ignore_errors=True)
 
 

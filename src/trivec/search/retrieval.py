@@ -138,15 +138,17 @@ def _best(
     for values in contributions.values():
         total += values
     order = best_rows(candidates.ids, total, max(1, len(candidates.ids))).tolist()
-    chosen = (order if options.per_passage else _one_per_document(candidates.ids, order))[:k]
+    chosen = (order if options.per_passage else _one_per_document(candidates.ids, order, k))[:k]
     passages = zip(chosen, store.fetch([candidates.ids[row] for row in chosen]), strict=True)
     return [_ranked(passage, row, total, candidates, contributions) for row, passage in passages if passage is not None]
 
 
-def _one_per_document(ids: Sequence[str], order: Sequence[int]) -> list[int]:
+def _one_per_document(ids: Sequence[str], order: Sequence[int], k: int) -> list[int]:
     best: dict[str, int] = {}
     for row in order:
         best.setdefault(ids[row].rpartition("#")[0], row)
+        if len(best) == k:
+            break
     return list(best.values())
 
 

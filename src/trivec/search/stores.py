@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from trivec.errors import InputError
@@ -43,6 +44,17 @@ def open_store(kind: str, folder: Path) -> Store:
 
         return EmbeddedStore.open(folder)
     raise _unknown(kind)
+
+
+def discard_store(store: Store, folder: Path) -> None:
+    """Close a store and remove its folder. What cannot be removed is left for `remove_leftovers`."""
+    from trivec.index import NativeStore
+
+    if isinstance(store, NativeStore):
+        store.discard()
+        return
+    store.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unknown(kind: str) -> InputError:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
-from trivec.errors import LibraryError
+from trivec.errors import LibraryError, LibraryMismatchError
 from trivec.index.native.changes import CHUNK, Changes, checksum, key, rows_by_id
 from trivec.index.native.connections import Connections, explained
 from trivec.index.native.files import size_of
@@ -84,24 +86,27 @@ class Catalog:
         """Everything but the passages, as of one moment.
 
         Raises:
-            LibraryError: it cannot be read.
+            LibraryError: it cannot be read, or is not what was written.
             LibraryMismatchError: a newer trivec wrote it.
         """
         with self._watching() as connection:
             connection.execute("BEGIN")
             version = self._version(connection)
-            named = dict(connection.execute("SELECT name, value FROM settings").fetchall())
-            rows = connection.execute(f"SELECT {_SEGMENT} FROM segments ORDER BY first").fetchall()
+            settings = connection.execute("SELECT name, value, checksum FROM settings").fetchall()
+            segments = connection.execute(f"SELECT {_SEGMENT}, checksum FROM segments ORDER BY first").fetchall()
             connection.execute("COMMIT")
         try:
+            named: dict[str, Any] = dict(_checked(settings))
             return State(
                 version,
                 NativeSettings.from_json(named["store"]),
-                tuple(_segment_record(*row) for row in rows),
+                tuple(_segment_record(*row) for row in _checked(segments)),
                 int(named["made_segments"]),
                 int(named["made_passages"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except LibraryMismatchError as error:
+            raise LibraryMismatchError(f"{self.path}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LibraryError(
                 f"{self.path} is damaged ({error!r}): restore it from a snapshot, or index again"
             ) from error
@@ -131,14 +136,13 @@ class Catalog:
                 return
             last = rows[-1][0]
 
-    def rows_from(self, first: int) -> list[tuple[int, str, bytes, int]]:
-        """Some hundred passages from a number on: number, id, payload, checksum."""
+    def rows_from(self, first: int) -> list[tuple[int, Any, Any, Any]]:
+        """Some hundred passages from a number on: number, key of the id, payload, checksum, as they are in the file."""
         with self._borrow() as connection:
-            rows = connection.execute(
+            return connection.execute(
                 "SELECT number, id, payload, checksum FROM passages WHERE number >= ? ORDER BY number LIMIT ?",
                 (first, CHUNK),
             ).fetchall()
-        return [(number, name.decode(errors="surrogatepass"), payload, check) for number, name, payload, check in rows]
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Changes]:
@@ -187,6 +191,15 @@ class Catalog:
                         problems.append(f"{self.path}: the row {values[0]} of {table} is not what was written")
         return problems
 
+    def check_there(self) -> None:
+        """Refuse to go on with files that are no longer in the folder, though this process has them open.
+
+        Raises:
+            LibraryError: the store was removed, as rewriting a whole library does.
+        """
+        if not os.path.exists(self.path):
+            raise LibraryError(f"the store in {self.path.parent} was rewritten or removed meanwhile: open it again")
+
     def close(self) -> None:
         """Close all connections. The catalogue cannot be used afterwards."""
         with self._guard:
@@ -195,11 +208,12 @@ class Catalog:
         self._connections.close()
 
     def _borrow(self) -> AbstractContextManager[sqlite3.Connection]:
-        self._notice_writer()
+        self._notice_others()
         return self._connections.borrow()
 
-    def _notice_writer(self) -> None:
-        """Look at the file anew if it was opened as one that nobody writes, and now somebody does."""
+    def _notice_others(self) -> None:
+        """Look whether the file is still there, and look at the file anew if it was opened as one that nobody writes, and now somebody does."""
+        self.check_there()
         old = self._connections
         if old.outdated:
             with self._guard:
@@ -215,7 +229,7 @@ class Catalog:
     @contextlib.contextmanager
     def _watching(self) -> Iterator[sqlite3.Connection]:
         """The one connection whose data version tells of others' commits."""
-        self._notice_writer()
+        self._notice_others()
         with self._guard:
             if self._closed:
                 raise LibraryError(f"the store in {self.path.parent} is closed: open it again")
@@ -230,6 +244,14 @@ class Catalog:
         self._watch.close()
         self._watch = self._connections.open()
         self._watched += 1
+
+
+def _checked(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Rows without the checksum at their end, if it is theirs."""
+    for *values, check in rows:
+        if checksum(*values) != check:
+            raise ValueError(f"the row {values[0]!r} is not what was written")
+        yield values
 
 
 def _segment_record(number: int, first: int, rows: int, dead: bytes, codecs: str, files: str) -> SegmentRecord:

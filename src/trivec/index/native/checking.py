@@ -14,7 +14,7 @@ import numpy as np
 from trivec.errors import InputError, LibraryError, TrivecError
 from trivec.index.files import sync_folder
 from trivec.index.native.catalog import CATALOG, Catalog
-from trivec.index.native.changes import checksum, key
+from trivec.index.native.changes import checksum
 from trivec.index.native.files import SegmentFolders, sha256, size_of, wrong_sizes
 from trivec.index.native.records import SegmentRecord, State
 from trivec.index.native.segment import Segment
@@ -101,7 +101,7 @@ def _live_passages(segments: Sequence[Segment]) -> Iterator[tuple[int, str]]:
         rows = np.arange(len(segment)) if alive is None else np.flatnonzero(alive)
         for start in range(0, len(rows), _CHUNK):
             chunk = rows[start : start + _CHUNK]
-            yield from zip(segment.numbers[chunk].tolist(), segment.names(chunk.tolist()), strict=True)
+            yield from zip(segment.numbers[chunk].tolist(), segment.names(chunk).tolist(), strict=True)
 
 
 def _catalogued(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
@@ -109,9 +109,19 @@ def _catalogued(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
     first = 0
     while rows := catalog.rows_from(first):
         for number, name, payload, check in rows:
-            damaged = checksum(number, key(name), payload) != check
-            yield number, name, "is not what was written" if damaged else ""
+            damaged = checksum(number, name, payload) != check
+            yield number, _readable(name), "is not what was written" if damaged else ""
         first = rows[-1][0] + 1
+        if first >= _END[0]:
+            return
+
+
+def _readable(name: object) -> str:
+    """The id under a key; a damaged one, which may be no text, as Python writes it."""
+    try:
+        return name.decode(errors="surrogatepass") if isinstance(name, bytes) else repr(name)
+    except UnicodeDecodeError:
+        return repr(name)
 
 
 def copy_store(folder: Path, catalog: Catalog, target: Path) -> None:

@@ -108,7 +108,8 @@ def explained(path: Path) -> Iterator[None]:
             f"{path} cannot be used ({error}): look for a full disk, missing permission to write, or a program that "
             "holds the file; what was stored before is safe"
         ) from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # the second comes where SQLite's own message quotes what is damaged
         raise LibraryError(f"{path} is damaged ({error}): restore it from a snapshot, or index again") from error
 
 

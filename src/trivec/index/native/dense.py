@@ -47,15 +47,15 @@ class DenseOptions:
 
     Attributes:
         codec: "float32", "float16", "int8" or "binary".
-        graph_from: rows from which a segment gets a graph; below, scanning takes a millisecond or so.
+        graph_from: rows from which a segment gets a graph; below, an exact scan takes two or three milliseconds.
         lists_from: rows from which it gets inverted lists instead, which take a tenth of a graph's memory and a
             sixth of its time to build, and are slower to search where there are many rows.
         oversample: for "binary", how many rows the signs propose for each one asked for.
     """
 
     codec: DenseCodec = "float16"
-    graph_from: int = 50_000
-    lists_from: int = 1_000_000
+    graph_from: int = 150_000
+    lists_from: int = 5_000_000
     oversample: int = 8
 
     def __post_init__(self) -> None:

@@ -30,9 +30,9 @@ from trivec.types import FloatArray, IntArray
 _logger = logging.getLogger(__name__)
 
 _NEIGHBOURS = 32
-_BUILD_CANDIDATES = 100
-_MARGIN, _FEWEST = 1.5, 150
-"""Candidates of a graph search: 1.5 for each row wanted, and 150."""
+_BUILD_CANDIDATES = 200
+_MARGIN, _FEWEST = 1.5, 300
+"""Candidates of a graph search: 1.5 for each row wanted, and 300."""
 
 _LIST_CANDIDATES, _LIST_FEWEST = 4, 200
 _SAMPLE_A_LIST = 64

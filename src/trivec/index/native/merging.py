@@ -96,13 +96,18 @@ class Background:
         """Look soon whether there is something to do."""
         with self._guard:
             self._woken = True
-            if self._thread is None:
+            # one that is not alive was never started: an interruption came between making and starting it
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="trivec-merging", daemon=True)
                 self._thread.start()
 
     def wait(self) -> None:
         """Until nothing is left to do."""
-        while (thread := self._thread) is not None:
+        while True:
+            with self._guard:
+                thread = self._thread
+            if thread is None or not thread.is_alive():
+                return
             thread.join()
 
     def _run(self) -> None:

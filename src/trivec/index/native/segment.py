@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ class Segment:
         lengths |= {len(part) for part in self._heads.values()}
         if len(lengths) > 1 or not self.record.rows:
             raise ValueError(f"its parts have different numbers of passages, {sorted(lengths)}")
-        self._names: list[str | None] | None = None
+        self._names: tuple[NDArray[np.object_], BoolArray] | None = None
         self._masks: OrderedDict[str, BoolArray] = OrderedDict()
         self._guard = threading.Lock()
 
@@ -109,18 +108,19 @@ class Segment:
         name = GRAPHS[prefix]
         return self.folder / name if name in self.record.files else None
 
-    def names(self, rows: Sequence[int]) -> list[str]:
-        """Passage ids of rows. Each is decoded once."""
+    def names(self, rows: IntArray) -> NDArray[np.object_]:
+        """Passage ids of rows, as an array of text. Each is decoded once."""
         if self._names is None:
-            self._names = [None] * len(self)
-        known, content = self._names, self._id_bytes.data
-        found = [known[row] for row in rows]
-        if None in found:
-            for place, row in enumerate(rows):
-                if found[place] is None:
-                    start, stop = int(self._id_offsets[row]), int(self._id_offsets[row + 1])
-                    found[place] = known[row] = str(content[start:stop], "utf-8")
-        return found  # type: ignore[return-value]
+            self._names = np.empty(len(self), object), np.zeros(len(self), np.bool_)
+        names, decoded = self._names
+        if not decoded[rows].all():
+            content, fresh = self._id_bytes.data, rows[~decoded[rows]]
+            ends = zip(fresh.tolist(), self._id_offsets[fresh].tolist(), self._id_offsets[fresh + 1].tolist())
+            for row, start, stop in ends:
+                names[row] = str(content[start:stop], "utf-8")
+            decoded[fresh] = True
+        found: NDArray[np.object_] = names[rows]
+        return found
 
     def id_bytes(self, rows: IntArray) -> tuple[NDArray[np.uint8], IntArray]:
         """The UTF-8 of the ids of rows end to end, and the length of each."""

@@ -10,7 +10,10 @@ read meanwhile: each call answers from what was committed when it began.
 
 from __future__ import annotations
 
+import itertools
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +148,14 @@ class NativeStore:
             self._writer.delete(ids)
             self._rewriter.wake()
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """A block in which no passage is added or removed: who tries, in any thread or process, is refused.
+
+        Raises:
+            LibraryBusyError: another process writes, or another thread has frozen the store.
+        """
+        return self._writer.frozen()
+
     # -- reading -------------------------------------------------------------------------------------------
 
     def select(self, where: Filter | None = None) -> Iterator[Passage]:
@@ -191,11 +202,9 @@ class NativeStore:
         def ask(view: View) -> Ranking:
             if view.state.settings.schema is None:
                 return Ranking([], np.zeros(0, np.float32))
-            view.state.settings.schema.check_query(signal, query)
-            places, scores = view.search(view.ask(signal, query), k, where)
-            names = view.names_at(places)
-            self._remember(names, view.numbers_at(places).tolist())
-            return Ranking(names, scores)
+            places, ranking = view.search(view.ask(signal, query), k, where)
+            self._remember(ranking.ids, view.numbers_at(places).tolist())
+            return ranking
 
         return self._contents.read(ask)
 
@@ -205,7 +214,6 @@ class NativeStore:
         def ask(view: View) -> FloatArray:
             if view.state.settings.schema is None:
                 return np.zeros(len(ids), np.float32)
-            view.state.settings.schema.check_query(signal, query)
             return view.score(view.ask(signal, query), self._places(view, ids))
 
         return self._contents.read(ask)
@@ -213,7 +221,7 @@ class NativeStore:
     def term_weights(self, query: Embeddings) -> dict[int, float]:
         """The weight of each query term in BM25."""
         term_counts(query)
-        return self._contents.read(lambda view: view.term_weights(query))
+        return dict(self._contents.read(lambda view: view.term_weights(query)))
 
     def stats(self) -> StoreStats:
         """How much is stored."""
@@ -222,8 +230,7 @@ class NativeStore:
 
     def _places(self, view: View, ids: Sequence[str]) -> Places:
         """Where passages lie. Numbers once seen are tried first; the catalogue knows the others."""
-        known = self._numbers
-        numbers = np.asarray([known.get(name, -1) for name in ids], np.int64)
+        numbers = np.fromiter(map(self._numbers.get, ids, itertools.repeat(-1)), np.int64, len(ids))
         places = view.find(numbers)
         missing = np.flatnonzero(places.rows < 0)
         if len(missing):
@@ -279,3 +286,18 @@ class NativeStore:
         self._rewriter.close()
         self._writer.close()
         self._contents.close()
+
+    def discard(self) -> None:
+        """Close the store and remove its folder, so that no other process can still write to it in between.
+
+        Raises:
+            LibraryBusyError: another process writes.
+        """
+        self._rewriter.close()
+        removed = self.folder.with_name(f"{self.folder.name}.removed")
+        with self._writer.step():
+            shutil.rmtree(removed, ignore_errors=True)
+            self.folder.rename(removed)
+        self._writer.close()
+        self._contents.close()
+        shutil.rmtree(removed, ignore_errors=True)

@@ -6,12 +6,13 @@ segments, counted when first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.index.filters import Filter
@@ -28,7 +29,7 @@ from trivec.index.native.signal_queries import (
     StagedMultiQuery,
 )
 from trivec.index.queries import row_weights, term_counts
-from trivec.index.ranking import best_rows
+from trivec.index.ranking import Ranking, best_rows, contenders
 from trivec.types import FloatArray, IntArray, Signal
 
 
@@ -85,6 +86,7 @@ class View:
         self.members = tuple(members)
         self._starts = np.asarray([member.segment.record.first for member in members], np.int64)
         self._holders: dict[int, int] = {}
+        self._asked: dict[tuple[int, str], tuple[Embeddings, Any]] = {}
 
     @cached_property
     def live(self) -> int:
@@ -107,10 +109,30 @@ class View:
 
     def names(self, where: Filter | None) -> list[str]:
         """Ids of the passages that pass a filter, in no order."""
-        return [name for member in self.members for name in member.segment.names(member.rows(where).tolist())]
+        return [name for member in self.members for name in member.segment.names(member.rows(where))]
 
     def ask(self, signal: Signal, query: Embeddings) -> SignalQuery:
-        """A query as segments are asked it. It has been checked against the schema."""
+        """A query as segments are asked it.
+
+        Raises:
+            InputError, MissingHeadError, LibraryMismatchError: it does not fit the store.
+        """
+        return self._recent(query, signal, lambda: self._made_ready(signal, query))
+
+    def _recent(self, query: Embeddings, purpose: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """What was made of a query, made once: one search asks several times with the same object."""
+        key = id(query), purpose
+        known, value = self._asked.get(key, (None, None))
+        if known is not query:  # the query is kept with the value, so its number cannot have become another's
+            value = make()
+            if len(self._asked) >= _ASKED:
+                self._asked = {}
+            self._asked[key] = query, value
+        return value
+
+    def _made_ready(self, signal: Signal, query: Embeddings) -> SignalQuery:
+        assert self.state.settings.schema is not None
+        self.state.settings.schema.check_query(signal, query)
         if signal == "bm25":
             weights = self.term_weights(query)
             return Bm25Query(*_pairs(weights.keys(), weights.values()), self.average_length, self.state.settings.bm25)
@@ -126,8 +148,8 @@ class View:
             return exact
         return StagedMultiQuery(exact, encode_query(exact.vectors, options), options)
 
-    def search(self, asked: SignalQuery, k: int, where: Filter | None) -> tuple[Places, FloatArray]:
-        """Places and scores of the best k passages, best first, equal scores by ascending id."""
+    def search(self, asked: SignalQuery, k: int, where: Filter | None) -> tuple[Places, Ranking]:
+        """The best k passages, and where they lie."""
         found: list[Found] = []
         for member in self.members:
             allowed = member.allowed(where)
@@ -139,8 +161,12 @@ class View:
             np.concatenate([_NOTHING[0], *(rows for rows, _ in found)]),
         )
         scores = np.concatenate([_NOTHING[1], *(scores for _, scores in found)])
-        order = best_rows(_Names(self, places), scores, k)
-        return Places(places.members[order], places.rows[order]), np.asarray(scores[order], np.float32)
+        kept = contenders(scores, k)
+        places, scores = Places(places.members[kept], places.rows[kept]), scores[kept]
+        names = self._names_at(places)
+        order = best_rows(names.tolist(), scores, k)
+        ranking = Ranking(names[order].tolist(), np.asarray(scores[order], np.float32))
+        return Places(places.members[order], places.rows[order]), ranking
 
     def score(self, asked: SignalQuery, places: Places) -> FloatArray:
         """Scores of passages, shape (len(places),); 0 for one that is not there."""
@@ -149,12 +175,11 @@ class View:
             scores[chosen] = asked.score(self.members[member].segment, places.rows[chosen])
         return scores
 
-    def names_at(self, places: Places) -> list[str]:
-        """Passage ids at places, all of them there."""
+    def _names_at(self, places: Places) -> NDArray[np.object_]:
         names = np.empty(len(places), object)
         for member, chosen in places.by_member():
-            names[chosen] = self.members[member].segment.names(places.rows[chosen].tolist())
-        return names.tolist()
+            names[chosen] = self.members[member].segment.names(places.rows[chosen])
+        return names
 
     def numbers_at(self, places: Places) -> IntArray:
         """Passage numbers at places, all of them there."""
@@ -198,7 +223,10 @@ class View:
 
     def term_weights(self, query: Embeddings) -> dict[int, float]:
         """Weight of each query term that occurs anywhere: its count in the query times idf, as BM25 defines it."""
-        counts = term_counts(query)
+        weights: dict[int, float] = self._recent(query, "weights", lambda: self._term_weights(term_counts(query)))
+        return weights
+
+    def _term_weights(self, counts: Mapping[int, float]) -> dict[int, float]:
         self._count_holders([term for term in counts if term not in self._holders])
         weights: dict[int, float] = {}
         for term, count in counts.items():
@@ -218,22 +246,9 @@ class View:
         self._holders.update(zip(terms, total.tolist(), strict=True))
 
 
+_ASKED = 32
+"""Queries, by signal, whose ready form a view keeps."""
 _NOTHING: Found = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-
-
-class _Names(Sequence[str]):
-    """Passage ids at places, each read only when asked for: ranking asks where scores are equal."""
-
-    def __init__(self, view: View, places: Places) -> None:
-        self._view = view
-        self._places = places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401
-        member = self._view.members[self._places.members[place]]
-        return member.segment.names([int(self._places.rows[place])])[0]
 
 
 def _pairs(terms: Iterable[int], weights: Iterable[float]) -> tuple[IntArray, FloatArray]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from trivec.embeddings import Embeddings
-from trivec.errors import LibraryError
+from trivec.errors import LibraryBusyError, LibraryError
 from trivec.index.lock import FolderLock
 from trivec.index.native.changes import Changes
 from trivec.index.native.contents import Contents
@@ -37,12 +37,13 @@ class Writer:
         self._lock: FolderLock | None = None
         self._writing = threading.RLock()
         self._closed = False
+        self._frozen = False
         self._made_segments = 0
         self._made_passages = 0
 
     def upsert(self, passages: Sequence[Passage], vectors: Embeddings, remove: Sequence[str]) -> None:
         """Add passages with distinct ids, which replace those there, and remove others, all in one step."""
-        with self.step() as view:
+        with self._changing() as view:
             settings = _settled(view.state.settings, vectors)
             number, first = self.next_segment(), self._made_passages
             with self.contents.folders.staged(number) as folder:
@@ -66,7 +67,7 @@ class Writer:
         """Remove passages in one step. Unknown ids are ignored."""
         if max(self.contents.catalog.numbers(ids)) < 0:
             return
-        with self.step() as view:
+        with self._changing() as view:
             self.commit(lambda changes: _bury(changes, view, changes.remove_passages(ids)))
 
     @contextlib.contextmanager
@@ -86,6 +87,29 @@ class Writer:
                     f"{self.contents.folder} cannot be written ({error.strerror or error}): free space on the disk, "
                     "or look for missing permission to write; what was stored before is safe"
                 ) from error
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Passages stay as they are for a while: whoever adds or deletes is refused. Rewriting goes on."""
+        with self.step():
+            if self._frozen:
+                raise self._frozen_error()
+            self._frozen = True
+        try:
+            yield
+        finally:
+            self._frozen = False
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[View]:
+        """A step that adds or deletes passages."""
+        with self.step() as view:
+            if self._frozen:
+                raise self._frozen_error()
+            yield view
+
+    def _frozen_error(self) -> LibraryBusyError:
+        return LibraryBusyError(f"{self.contents.folder} is just being rewritten in this process: wait until that ends")
 
     def next_segment(self) -> int:
         """A number that no segment ever had. To be called in a step."""
@@ -124,6 +148,7 @@ class Writer:
             return
         if self._closed:
             raise LibraryError(f"the store in {self.contents.folder} is closed: open it again")
+        self.contents.catalog.check_there()
         lock = FolderLock(self.contents.folder)
         try:
             state = self.contents.reload().state
