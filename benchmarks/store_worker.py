@@ -32,6 +32,9 @@ SELECTIVITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
 HYBRID = SearchOptions(weights={"dense": 1.0, "sparse": 0.3, "bm25": 0.5, "multi": 1.0})
 """Every signal takes part: three propose 1,000 candidates each, MaxSim re-ranks 200."""
 
+FEWER = SearchOptions(weights=HYBRID.weights, candidates=200)
+"""The same with 200 proposals each: as many as MaxSim re-ranks."""
+
 
 def main() -> None:
     """Build, measure, print."""
@@ -111,11 +114,16 @@ def _measure(store: Store, queries: list[Embeddings], exact: dict[str, Any]) -> 
         name = "all" if share is None else f"{share:.1%}"
         found = [store.search("dense", query, 100, where).ids for query in queries]
         hits = [[hit.passage.id for hit in retrieve(store, query, 100, where, HYBRID)] for query in queries]
+        fewer = [[hit.passage.id for hit in retrieve(store, query, 100, where, FEWER)] for query in queries]
         result["hybrid"][name] = {
             "p50_ms": _times(lambda query, where=where: retrieve(store, query, 10, where, HYBRID), queries),
+            "200 candidates p50_ms": _times(
+                lambda query, where=where: retrieve(store, query, 10, where, FEWER), queries
+            ),
             "dense p50_ms": _times(lambda query, where=where: store.search("dense", query, 100, where), queries),
             "dense recall@100": _recall(found, exact[f"dense {name}"]),
             "hybrid recall@100": _recall(hits, exact[f"hybrid {name}"]),
+            "200 candidates recall@100": _recall(fewer, exact[f"hybrid {name}"]),
         }
     result["hybrid queries/s by threads"] = {threads: _throughput(store, queries, threads) for threads in (1, 2, 4)}
     return result

@@ -53,7 +53,7 @@ def main() -> None:
     """A library over the watched store."""
     encoder = trivec.load(sys.argv[1] if len(sys.argv) > 1 else "m3-small")
     store = WatchedStore()
-    manifest = Manifest(encoder.name, encoder.fingerprint, "watched", encoder.checkpoint.settings)
+    manifest = Manifest({"model": encoder.name}, encoder.fingerprint, "watched", search=encoder.checkpoint.settings)
     with Collection(None, store, manifest, encoder) as library:
         library.add(DOCUMENTS)
         store.seconds.clear()

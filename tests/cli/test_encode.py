@@ -11,6 +11,7 @@ from cli_runs import ROWS, Run, write_jsonl
 
 import trivec
 from trivec import Embeddings
+from trivec.encode.long_text import LongText
 
 
 def test_parts_hold_the_vectors_of_title_and_text(
@@ -39,6 +40,31 @@ def test_finished_parts_are_kept(run: Run, source: Path, model: Path) -> None:
     before = first.stat().st_mtime_ns
     assert run(*words).json == run(*words).json | {"kept": 2}
     assert first.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("method", ["cut", "windows", "mcls"])
+def test_long_texts_are_encoded_as_asked(
+    method: LongText, run: Run, workplace: Path, model: Path, same_vectors: Callable[..., None]
+) -> None:
+    texts = ["water river city night " * 20, "the city"]
+    source = write_jsonl(workplace / "long.jsonl", [{"id": str(n), "text": text} for n, text in enumerate(texts)])
+    words = ["encode", source, "--model", model, "--max-length", 24]
+    assert run(*words, "--out", "vectors", "--long-text", method).code == 0
+    found = Embeddings.load(Path("vectors/part-00000.safetensors"))
+    heads = ["dense", "sparse", "multi"]
+    same_vectors(found, trivec.load(model).encode_documents(texts, heads, max_length=24, long_text=method))
+    assert found.multi is not None
+    assert (found.multi.lengths[0] > 24) == (method == "windows")
+    other = run(*words, "--out", "vectors", "--long-text", "windows" if method == "cut" else "cut")
+    assert other.code == 2
+    assert "made in another way" in other.err
+
+
+def test_mcls_is_refused_for_mean_pooling(run: Run, source: Path, tiny: Callable[[str], Path]) -> None:
+    outcome = run("encode", source, "--out", "vectors", "--model", tiny("st-mean"), "--long-text", "mcls")
+    assert outcome.code == 2
+    assert "mean pooling" in outcome.err
+    assert not Path("vectors").exists()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +106,7 @@ def test_parts_of_other_texts_or_of_another_model_are_refused(
         (["--shard-size", 0], "--shard-size"),
         (["--heads", "smell"], '"smell"'),
         (["--prompt", "poem"], '"poem"'),
+        (["--long-text", "fold"], '"fold"'),
         (["--out", "docs.jsonl"], "choose another folder"),
     ],
 )

@@ -187,3 +187,14 @@ def test_a_library_of_a_newer_trivec(run: Run, library: Path, source: Path) -> N
         outcome = run(*words)
         assert outcome.code == 2
         assert "newer trivec (format 99" in outcome.err
+
+
+def test_a_first_stage_is_for_new_libraries(run: Run, source: Path, model: Path) -> None:
+    command = ("index", source, "--out", "library", "--first-stage")
+    assert run(*command, "fixed-encoding", "--model", model).code == 0
+    with trivec.open("library", create=False) as library:
+        assert library.store.capabilities.multi_first_stage
+        assert library.search("capital of France", mode="multi", k=1)
+    assert run(*command, "fixed-encoding").code == 0
+    outcome = run(*command, "exact")
+    assert outcome.code != 0 and "has the first stage 'fixed-encoding'" in outcome.err

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import trivec
-from trivec.encode import pipeline
+from trivec.encode import onnx_graph, onnx_runtime, pipeline
+from trivec.encode.late_chunking import ChunkedText, encode_chunks
 from trivec.encode.onnx_graph import build_graph
 from trivec.encode.onnx_runtime import OnnxRuntime, physical_cores
 from trivec.encode.pipeline import forward_batches, one_ahead, pad
@@ -47,8 +50,8 @@ class Sums:
             self.running -= 1
         return HeadOutputs(dense=(ids_BL * mask_BL).sum(axis=1, keepdims=True).astype(np.float32))
 
-    def lanes(self) -> Sequence[Forward]:
-        return [self.forward] * self.count
+    def lanes(self, states: bool = False) -> Sequence[Forward]:
+        return [partial(self.forward, states=states)] * self.count
 
 
 def sums_of(runtime: Sums) -> list[float]:
@@ -114,6 +117,44 @@ def test_lanes_of_onnx_give_what_one_pass_after_the_other_gives(load_tiny: Load,
     same_vectors(encoder.encode(TEXTS, batch_tokens=40), laned.encode(TEXTS, batch_tokens=40), atol=1e-6)
 
 
+LONG = " ".join(["water river city night"] * 40)
+
+
+def long_vectors(encoder: trivec.Encoder) -> list[trivec.Embeddings]:
+    texts = [LONG, LONG[:300], LONG[:500], "the city"]
+    by_method = [
+        encoder.encode(texts, max_length=40, long_text=method, batch_tokens=40) for method in ("windows", "mcls")
+    ]
+    return [*by_method, encode_chunks(encoder, [ChunkedText([text, text]) for text in texts], batch_tokens=40)]
+
+
+class Counted:
+    """A runtime that counts how often its lanes are asked for, with and without token states."""
+
+    def __init__(self, runtime: Any) -> None:
+        self.runtime = runtime
+        self.name, self.batch_tokens, self.forward = runtime.name, runtime.batch_tokens, runtime.forward
+        self.asked: list[bool] = []
+
+    def lanes(self, states: bool = False) -> Sequence[Forward]:
+        self.asked.append(states)
+        return list(self.runtime.lanes(states))
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_all_ways_to_encode_long_texts_run_in_lanes(
+    load_tiny: Load, same_vectors: Same, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    encoder = load_tiny("m3", kind)
+    expected = long_vectors(encoder)
+    runtime = Counted(OnnxRuntime(encoder.checkpoint, threads=3) if kind == "onnx" else encoder.runtime)
+    laned = trivec.Encoder(encoder.checkpoint, runtime, encoder.tokenizer, encoder.fingerprint)
+    monkeypatch.setattr(pipeline, "BULK_TOKENS", 1)
+    for found, vectors in zip(long_vectors(laned), expected, strict=True):
+        same_vectors(found, vectors)
+    assert set(runtime.asked) == {False, True}
+
+
 def test_threads_limit_lanes(load_tiny: Load) -> None:
     checkpoint = load_tiny("m3", "onnx").checkpoint
     assert len(OnnxRuntime(checkpoint, threads=1).lanes()) == 1
@@ -134,12 +175,49 @@ def test_padding_changes_nothing_though_attention_is_masked_only_then(load_tiny:
     np.testing.assert_allclose(whole.dense, padded.dense, atol=1e-6)
 
 
-def test_a_graph_of_another_edition_beside_the_weights_is_not_used(load_tiny: Load, tmp_path: Any) -> None:
+@pytest.fixture
+def exported(load_tiny: Load, tmp_path: Path) -> Path:
+    """A folder with a graph of this edition."""
     load_tiny("m3").save(tmp_path / "model")
-    graph = tmp_path / "model" / "model.onnx"
-    assert GRAPH_EDITION.encode() in graph.read_bytes()
+    assert GRAPH_EDITION.encode() in (tmp_path / "model" / "model.onnx").read_bytes()
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("earlier", [b"a graph made earlier", None])
+def test_a_graph_of_another_edition_is_replaced_once(
+    exported: Path, load_tiny: Load, same_vectors: Same, monkeypatch: pytest.MonkeyPatch, earlier: bytes | None
+) -> None:
+    graph = exported / "model.onnx"
+    current, names = graph.read_bytes(), sorted(exported.iterdir())
+    graph.unlink()
+    if earlier is not None:
+        graph.write_bytes(earlier)
+    same_vectors(trivec.load(exported, threads=1).encode(TEXTS[:7]), load_tiny("m3").encode(TEXTS[:7]))
+    assert graph.read_bytes() == current
+    assert sorted(exported.iterdir()) == names
+    monkeypatch.setattr(onnx_graph, "build_graph", None)
+    same_vectors(trivec.load(exported, threads=1).encode(TEXTS[:7]), load_tiny("m3").encode(TEXTS[:7]))
+
+
+def test_a_folder_that_cannot_be_written_to_is_used_all_the_same(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, content: bytes) -> None:
+        raise PermissionError("read-only")
+
+    graph = exported / "model.onnx"
     graph.write_bytes(b"a graph made earlier")
-    assert len(trivec.load(tmp_path / "model").encode("the city")) == 1
+    monkeypatch.setattr(onnx_runtime, "keep_graph", refuse)
+    assert len(trivec.load(exported, threads=1).encode("the city")) == 1
+    assert graph.read_bytes() == b"a graph made earlier"
+
+
+def test_the_graph_of_a_head_added_when_loading_is_kept_nowhere(load_tiny: Load, tmp_path: Path) -> None:
+    load_tiny("bert").save(tmp_path / "model")
+    graph = tmp_path / "model" / "model.onnx"
+    graph.write_bytes(b"a graph made earlier")
+    assert trivec.load(tmp_path / "model", threads=1, training_free_width=16).encode("the city").multi is not None
+    assert graph.read_bytes() == b"a graph made earlier"
 
 
 def test_the_graph_masks_attention_only_in_the_branch_for_padding(load_tiny: Load) -> None:

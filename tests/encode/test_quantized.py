@@ -18,9 +18,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 import trivec
 from trivec.cli import main
-from trivec.encode import quantization, quantized_files
+from trivec.encode import pipeline, quantization, quantized_files
 from trivec.encode.checkpoints import read_checkpoint
 from trivec.encode.loading import find_checkpoint
+from trivec.encode.long_text import LongText
+from trivec.encode.onnx_runtime import OnnxRuntime
 from trivec.encode.quantization import Inputs, Scaling, choose_scaling, quantize_weight, quantized_graph
 from trivec.errors import CorruptModelError, InputError, LibraryMismatchError, ModelError
 
@@ -74,6 +76,20 @@ def test_vectors_do_not_depend_on_what_is_encoded_with_them(tiny: Tiny, same_vec
     together = encoder.encode(TEXTS)
     for number, text in enumerate(TEXTS):
         same_vectors(encoder.encode([text]), together[[number]])
+
+
+@pytest.mark.parametrize("long_text", ["cut", "mcls"])
+def test_lanes_give_what_one_pass_after_the_other_gives(
+    tiny: Tiny, same_vectors: Same, monkeypatch: pytest.MonkeyPatch, long_text: LongText
+) -> None:
+    encoder = load(tiny("m3"))
+    runtime = OnnxRuntime(encoder.checkpoint, threads=3)
+    assert len(runtime.lanes()) == 3
+    laned = trivec.Encoder(encoder.checkpoint, runtime, encoder.tokenizer, encoder.fingerprint)
+    options = {"max_length": 300, "batch_tokens": 8, "long_text": long_text}
+    one_by_one = encoder.encode(TEXTS * 3, **options)
+    monkeypatch.setattr(pipeline, "BULK_TOKENS", 1)
+    same_vectors(laned.encode(TEXTS * 3, **options), one_by_one, atol=0)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -329,3 +329,9 @@ def test_threads_may_search_while_another_writes(tmp_path: Path) -> None:
             thread.join()
         assert not failures
         check(store, model)
+
+
+def test_an_id_that_is_no_text_is_unknown(tmp_path: Path) -> None:
+    with closing(EmbeddedStore.create(tmp_path / "store")) as store:
+        fill(store, Model({}, {}), 2)
+        assert store.fetch(["\udc00#0", "d1#0"]) == [None, many(2)[1]]

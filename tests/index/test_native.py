@@ -24,6 +24,7 @@ from trivec import scoring
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError, LibraryBusyError, LibraryError, LibraryMismatchError
 from trivec.index import NativeOptions, NativeStore, VectorSchema, parse_filter
+from trivec.index.fixed_encoding import FixedEncoder
 from trivec.index.native.catalog import CATALOG
 from trivec.index.native.changes import checksum
 from trivec.index.native.checking import verify_store
@@ -195,6 +196,31 @@ def test_a_first_stage_of_fixed_encodings_proposes_what_is_then_scored_exactly(f
         assert set(store.search("multi", vectors[7], 10).ids) & set(exact.ids)
         store.optimize()
         assert store.search("multi", vectors[7], 1).ids == exact.ids[:1]
+
+
+def test_fixed_encodings_are_made_around_the_mean_of_the_first_vectors(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    vectors, passages = texts(rng, 60).with_heads("multi"), many(60)
+    assert vectors.multi is not None
+    staged = replace(STILL, multi_first_stage="fixed-encoding", dense=DenseOptions("float32", graph_from=5))
+    with closing(NativeStore.create(folder, options=staged)) as store:
+        store.upsert(passages[:40], vectors[:40])
+        store.upsert(passages[40:], vectors[40:])
+        store.optimize()
+        center = store._contents.current.state.settings.center
+        expected = vectors[:40].multi.values.mean(axis=0)  # type: ignore[union-attr]
+        np.testing.assert_allclose(center, expected, atol=1e-6)
+        (segment,) = (member.segment for member in store._contents.current.members)
+        assert segment.fde is not None and list(segment.record.files) == ["segment.safetensors"]
+        encoder = FixedEncoder(vectors.multi.values.shape[1], staged.fixed_encoding, np.asarray(center, np.float32))
+        wanted = encoder.encode_passage_tokens(vectors.multi)
+        np.testing.assert_allclose(segment.fde.vectors(np.arange(60)), wanted, atol=0.02 * np.abs(wanted).max())
+        store.recode(replace(STILL, multi_first_stage="exact"))
+        assert not store.capabilities.multi_first_stage
+    with closing(NativeStore.open(folder)) as store:
+        store.recode(staged)
+        assert store.capabilities.multi_first_stage
+        assert store._contents.current.state.settings.center == center
 
 
 def test_a_graph_is_built_in_the_background_and_finds_nearly_all(folder: Path) -> None:
@@ -565,7 +591,7 @@ def test_verify_names_the_catalogue_whatever_a_damaged_row_holds(
     with closing(NativeStore.create(folder, options=STILL)) as store:
         fill(store, Model({}, {}), 10)
     with closing(sqlite3.connect(folder / CATALOG)) as catalog:
-        catalog.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = 1", (value,))
+        catalog.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT max(rowid) FROM {table})", (value,))
         catalog.commit()
     assert any(CATALOG in problem for problem in verify_store(folder))
 

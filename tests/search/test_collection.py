@@ -403,3 +403,26 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path,
         assert library.search("water number 7", k=1, mode="bm25")
         report = library.add([Document(str(n), f"water number {n}") for n in acknowledged])
         assert report.unchanged == len(acknowledged)
+
+
+def test_a_first_stage_proposes_for_multi_vectors_alone(tmp_path: Path, encoder: Encoder) -> None:
+    """Where it proposes all there is, the answer is that of MaxSim over everything."""
+    documents = [Document(str(n), f"Sentence number {n} is about water and night.") for n in range(40)]
+    with trivec.open(tmp_path / "staged", model=encoder, multi_first_stage="fixed-encoding") as staged:
+        staged.add(documents)
+        query = staged.encode_queries(["water number 7"], SearchOptions(mode="multi"))
+        wanted = staged.store.search("multi", query, 5).ids
+        scores = staged.store.score("multi", query, [f"{n}#0" for n in range(40)])
+        assert [f"{n}#0" for n in sorted(range(40), key=lambda n: (-scores[n], str(n)))[:5]] == wanted
+        hits = staged.search("water number 7", k=5, mode="multi")
+        assert [f"{hit.id}#0" for hit in hits] == wanted
+        assert set(hits[0].signals) == {"multi"}
+        assert staged.search("water number 7", k=5)[0].signals.keys() > {"multi"}
+    with trivec.open(tmp_path / "staged", model=encoder, multi_first_stage="fixed-encoding") as again:
+        assert len(again) == 40
+    with pytest.raises(InputError, match="has the first stage 'fixed-encoding', not 'exact'"):
+        trivec.open(tmp_path / "staged", multi_first_stage="exact")
+    with pytest.raises(InputError, match="store 'embedded' has no first stage 'fixed-encoding'"):
+        trivec.open(tmp_path / "other", encoder, store="embedded", multi_first_stage="fixed-encoding")
+    with pytest.raises(InputError, match="has the first stage 'exact'"):
+        trivec.open(":memory:", encoder, multi_first_stage="fixed-encoding")

@@ -133,7 +133,7 @@ def test_nothing_that_was_acknowledged_meanwhile_is_lost(
         with trivec.open(folder, model=encoder) as other:
             other.add([Document("elsewhere", "one two three")])
 
-    def interrupted(*args: Any) -> Any:  # noqa: ANN401
+    def interrupted(*args: Any) -> Any:
         for add in (lambda: library.add([Document("thread", "one two three")]), from_elsewhere):
             thread = threading.Thread(target=attempt, args=(add,))
             thread.start()
@@ -145,7 +145,7 @@ def test_nothing_that_was_acknowledged_meanwhile_is_lost(
         assert compress(library, CompressOptions(dense="int8")).kept
         assert outcomes == ["LibraryBusyError", "LibraryBusyError"]
     else:
-        with pytest.raises(LibraryError, match="changed meanwhile|added or deleted meanwhile"):
+        with pytest.raises(LibraryError, match="added or deleted meanwhile"):
             compress(library, CompressOptions(dense="int8"))
         assert outcomes == ["added", "LibraryBusyError"]
         assert library.get("thread") is not None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trivec.encode.encoder import Encoder
 
 Prompt = Literal["query", "document", "none"]
+LongText = Literal["cut", "windows", "mcls"]
 
 
 def encode(
@@ -25,6 +26,7 @@ def encode(
     precision: Precision | None = None,
     prompt: Prompt = "document",
     max_length: int | None = None,
+    long_text: LongText = "cut",
     shard_size: int = 4096,
     reading: ReadFlags = DEFAULT_READ,
     output: OutputFlags = DEFAULT_OUTPUT,
@@ -36,10 +38,10 @@ def encode(
       trivec encode queries.txt --out queries --prompt query
 
     Each document is encoded whole, its title before its text; what is
-    longer than the model's window is cut. The folder gets, for every 4096
-    documents, part-00000.safetensors (read it with Embeddings.load) and
-    part-00000.ids.txt (one id a line, as JSON), and vectors.json. Run again
-    after an interruption, finished parts are kept.
+    longer than the model's window is cut, unless --long-text says otherwise.
+    The folder gets, for every 4096 documents, part-00000.safetensors (read it
+    with Embeddings.load) and part-00000.ids.txt (one id a line, as JSON), and
+    vectors.json. Run again after an interruption, finished parts are kept.
 
     Args:
         sources: Files, folders, libraries, or - for standard input.
@@ -52,6 +54,9 @@ def encode(
             what the model's folder says, else float32.
         prompt: Which of the model's prompts goes before every text.
         max_length: Tokens a text. Without it: the model's own.
+        long_text: What becomes of longer texts: cut drops their end, windows
+            encodes all of them in overlapping windows, mcls with several CLS
+            tokens (for models with CLS pooling).
         shard_size: Documents a part; a part is held in memory.
     """
     from dataclasses import asdict
@@ -69,7 +74,7 @@ def encode(
     documents = Sources(sources, reading.options())
     encoder = load(DEFAULT_MODEL if model is None else model, precision=precision)
     wanted = heads or tuple(head for head in encoder.heads if head != "terms")
-    options = EncodeOptions(wanted, max_length, progress=output.progress)
+    options = EncodeOptions(wanted, max_length, progress=output.progress, long_text=long_text)
     folder = VectorFolder.open(out, encoder, _prompt(encoder, prompt), options, shard_size)
     written = write_parts(folder, documents)
     for line in documents.warnings:

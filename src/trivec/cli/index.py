@@ -28,6 +28,7 @@ def index(
     model: str | None = None,
     precision: Precision | None = None,
     store: Literal["native", "embedded"] | None = None,
+    first_stage: Literal["exact", "fixed-encoding"] | None = None,
     long: LongFlags = DEFAULT_LONG,
     reading: ReadFlags = DEFAULT_READ,
     output: OutputFlags = DEFAULT_OUTPUT,
@@ -59,6 +60,9 @@ def index(
             with. Name --model too if it is not m3-small.
         store: What keeps a new library's vectors: native, or embedded for
             Qdrant Edge.
+        first_stage: How a new library is searched by multi-vectors alone (search
+            --mode multi): exact, or fixed-encoding, which is faster in a large
+            library and can miss some.
     """
     from trivec.cli.filling import fill, tell
     from trivec.cli.sources import Sources
@@ -73,7 +77,9 @@ def index(
         reasons = "; ".join(line.strip() for line in documents.warnings)
         raise InputError(f"{', '.join(sources)}: no documents{f' ({reasons})' if reasons else ''}: name other sources")
     encoder, long_documents = _in_precision(model, precision), long.options()
-    with open_collection(out, encoder, store=store, long_documents=long_documents) as library:
+    with open_collection(
+        out, encoder, store=store, long_documents=long_documents, multi_first_stage=first_stage
+    ) as library:
         filling = fill(library, documents, output)
     tell(filling, output)
     return 0

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trivec.embeddings import Embeddings
 from trivec.encode.encoder import EncodeOptions, Encoder
 from trivec.errors import InputError
 from trivec.fingerprint import Fingerprint
@@ -61,7 +62,7 @@ class VectorFolder:
 
     def _made(self) -> dict[str, Any]:
         """How the vectors are made; the encoder is asked, so that wrong options are refused before any work."""
-        empty = self.encoder.encode([], self.options.heads, self.prompt, self.options.max_length)
+        empty = self._encode([], replace(self.options, progress=False))
         fingerprint = empty.fingerprint or self.encoder.fingerprint
         fingerprint = replace(fingerprint, query_prompt=self.prompt, document_prompt=self.prompt)
         return {
@@ -73,14 +74,16 @@ class VectorFolder:
     def add(self, documents: list[Document]) -> None:
         """Encode one part and write it."""
         texts = [join_title(document.title, document.text) for document in documents]
-        options = self.options
-        vectors = self.encoder.encode(texts, options.heads, self.prompt, options.max_length, progress=options.progress)
+        vectors = self._encode(texts, self.options)
         stem = part_stem(len(self.digests))
         vectors.save(self.path / f"{stem}.safetensors")
         lines = (json.dumps(document.id, ensure_ascii=False) + "\n" for document in documents)
         write_text(self.path / f"{stem}.ids.txt", "".join(lines))
         self.digests.append(digest(documents))
         write_json(self.path / FILE, {"format": FORMAT_VERSION, **self._made(), "parts": self.digests})
+
+    def _encode(self, texts: list[str], options: EncodeOptions) -> Embeddings:
+        return Embeddings.concatenate(list(self.encoder.stream(texts, self.prompt, options)))
 
     def keeps(self, number: int, documents: list[Document]) -> bool:
         """Whether this part is finished.

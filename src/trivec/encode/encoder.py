@@ -17,9 +17,10 @@ from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
 from trivec.encode.checkpoints.plain import whole_number
 from trivec.encode.collected import Collected
-from trivec.encode.job import Job
 from trivec.encode.lexical import count_terms, max_weights
-from trivec.encode.long_text import MCLS_PERIOD, LongText, LongTextOptions, describe_further, encode_long_texts
+from trivec.encode.long_text import LongText, describe_further, encode_long_texts
+from trivec.encode.options import EncodeOptions as EncodeOptions
+from trivec.encode.options import Job
 from trivec.encode.pipeline import forward_batches, one_ahead
 from trivec.encode.pipeline import pad as pad
 from trivec.encode.runtime import Runtime
@@ -33,47 +34,6 @@ logger = logging.getLogger(__name__)
 
 _WINDOW = 2048
 """Texts tokenised and sorted together; bounds memory for endless iterables."""
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """How texts are encoded.
-
-    Attributes:
-        heads: which vectors to make; None makes all that the model has.
-        max_length: tokens per text, special tokens and prompt included; None is the model's own.
-        batch_tokens: padded tokens a batch; None is what the runtime likes best.
-        progress: show a bar on standard error.
-        long_text: what becomes of a text longer than ``max_length``: ``cut``, ``windows`` or ``mcls``, see
-            `trivec.encode.long_text`.
-        overlap_tokens: that neighbouring windows share; None is an eighth of a window.
-        mcls_period: tokens to a CLS token.
-    """
-
-    heads: Collection[Head] | None = None
-    max_length: int | None = None
-    batch_tokens: int | None = None
-    progress: bool = False
-    long_text: LongText = "cut"
-    overlap_tokens: int | None = None
-    mcls_period: int = MCLS_PERIOD
-
-    def __post_init__(self) -> None:
-        if self.heads is not None and isinstance(self.heads, str):
-            raise InputError(f"heads must be a list such as ['dense', 'multi'], got the string {self.heads!r}")
-        if self.heads is not None and not self.heads:
-            raise InputError(f"heads is empty: ask for at least one of {', '.join(HEADS)}")
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise InputError(f"batch_tokens must be at least 1, got {self.batch_tokens}")
-        self.long_text_options()
-
-    def long_text_options(self) -> LongTextOptions:
-        """The options for long texts by themselves.
-
-        Raises:
-            InputError: they contradict each other.
-        """
-        return LongTextOptions(self.long_text, self.overlap_tokens, self.mcls_period)
 
 
 class Encoder:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import dense_vectors
-from trivec.encode.forwarding import RowOutputs, forward_rows
 from trivec.encode.lexical import max_weights
 from trivec.encode.long_text import describe_further
+from trivec.encode.pipeline import RowOutputs, forward_rows
 from trivec.encode.tokenizer import TitledText, clean_text
 from trivec.encode.windows import Window, plan_windows, room_for_text
 from trivec.ragged import Ragged

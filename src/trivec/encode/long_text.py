@@ -16,7 +16,7 @@ from trivec.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from trivec.encode.encoder import Encoder
-    from trivec.encode.job import Job
+    from trivec.encode.options import Job
     from trivec.progress import Progress
 
 LongText: TypeAlias = Literal["cut", "windows", "mcls"]

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import dense_vectors
-from trivec.encode.forwarding import forward_rows
 from trivec.encode.lexical import max_weights
+from trivec.encode.pipeline import forward_rows
 from trivec.encode.tokenizer import TokenizedText
 from trivec.ragged import Ragged
 from trivec.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from trivec.encode.encoder import Encoder
-    from trivec.encode.job import Job
+    from trivec.encode.options import Job
     from trivec.progress import Progress
 
 logger = logging.getLogger(__name__)

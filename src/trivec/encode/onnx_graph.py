@@ -15,25 +15,19 @@ the mask on only then. Its fused residual layer norm takes several times as long
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from trivec.encode.checkpoints import plain
 from trivec.encode.checkpoints.checkpoint import Checkpoint, DenseModule, Linear
 from trivec.encode.checkpoints.weights import WEIGHTS_FILE
+from trivec.encode.onnx_parts import GraphParts
 from trivec.encode.runtime import GRAPH_EDITION
-from trivec.errors import CorruptModelError, ModelError
-from trivec.tensorfile import TensorPlace, read_header
+from trivec.errors import ModelError
 
 _OPSET = 17
 _IR_VERSION = 8
-_PREFIXES = ("", "bert.", "roberta.", "model.", "0.auto_model.")
-_ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
 
 
 def unsupported_reason(checkpoint: Checkpoint) -> str | None:
@@ -65,13 +59,11 @@ def build_graph(checkpoint: Checkpoint, states: bool = False) -> onnx.ModelProto
     return _Builder(checkpoint).build(states)
 
 
-class _Builder:
-    """Collects nodes and initialisers. Methods return the name of the tensor they make."""
+class _Builder(GraphParts):
+    """The encoder and its heads."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
-        self.config = checkpoint.config
-        self.config_path = checkpoint.folder / plain.CONFIG_FILE
+        super().__init__(checkpoint)
         self.width = checkpoint.hidden_size
         self.inner_width = self.number("intermediate_size")
         self.attention_heads = self.number("num_attention_heads")
@@ -79,64 +71,6 @@ class _Builder:
             raise plain.unexpected(
                 self.config_path, f"has {self.attention_heads} attention heads for a hidden_size of {self.width}"
             )
-        self.path = checkpoint.folder / WEIGHTS_FILE
-        self.places, _ = read_header(self.path)
-        self.prefix = _find_prefix(self.places, self.path)
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-        self.known: set[str] = set()
-
-    # -- pieces ---------------------------------------------------------------------------------------------
-
-    def node(self, operator: str, *inputs: str, domain: str = "", **attributes: object) -> str:
-        name = f"{operator}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], name=name, domain=domain, **attributes))
-        return name
-
-    def constant(self, name: str, value: NDArray[np.generic]) -> str:
-        if name not in self.known:
-            self.known.add(name)
-            self.initializers.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
-        return name
-
-    def number(self, key: str) -> int:
-        """A size that the configuration must give."""
-        return plain.whole_number(self.config_path, self.config, key)
-
-    def stored(self, name: str, *shape: int) -> str:
-        """A weight of the backbone, as stored: a byte range of the weights file."""
-        place = self.places.get(self.prefix + name)
-        if place is None:
-            raise CorruptModelError(f"{self.path}: the weight {name} is missing: fetch the model again")
-        if place.dtype not in _ONNX_TYPES or place.shape != shape:
-            raise CorruptModelError(
-                f"{self.path}: the weight {name} has type {place.dtype} and shape {place.shape}, while "
-                f"{plain.CONFIG_FILE} asks for floating-point numbers of shape {shape}: fetch the model again"
-            )
-        if name not in self.known:
-            self.known.add(name)
-            self.initializers.append(_external(name, place))
-        return name
-
-    def weight(self, name: str, *shape: int) -> str:
-        """A weight of the backbone as float32."""
-        return self.as_float(self.stored(name, *shape), self.places[self.prefix + name])
-
-    def as_float(self, tensor: str, place: TensorPlace) -> str:
-        return tensor if place.dtype == "F32" else self.node("Cast", tensor, to=TensorProto.FLOAT)
-
-    def linear(self, tokens: str, name: str, width_out: int, width_in: int) -> str:
-        weight, bias = self.weight(f"{name}.weight", width_out, width_in), self.weight(f"{name}.bias", width_out)
-        return self.node("Gemm", tokens, weight, bias, transB=1)
-
-    def norm_weights(self, name: str) -> tuple[str, str]:
-        return self.weight(f"{name}.weight", self.width), self.weight(f"{name}.bias", self.width)
-
-    def add_and_norm(self, new: str, residual: str, name: str) -> str:
-        scale, shift = self.norm_weights(name)
-        return self.node(
-            "LayerNormalization", self.node("Add", new, residual), scale, shift, axis=-1, epsilon=self.epsilon
-        )
 
     @property
     def epsilon(self) -> float:
@@ -202,6 +136,19 @@ class _Builder:
         tokens_TD = self.add_and_norm(attended_TD, tokens_TD, f"{name}attention.output.LayerNorm")
         inner = self.node("Gelu", self.linear(tokens_TD, f"{name}intermediate.dense", f, d), domain="com.microsoft")
         return self.add_and_norm(self.linear(inner, f"{name}output.dense", d, f), tokens_TD, f"{name}output.LayerNorm")
+
+    def linear(self, tokens: str, name: str, width_out: int, width_in: int) -> str:
+        weight, bias = self.weight(f"{name}.weight", width_out, width_in), self.weight(f"{name}.bias", width_out)
+        return self.node("Gemm", tokens, weight, bias, transB=1)
+
+    def norm_weights(self, name: str) -> tuple[str, str]:
+        return self.weight(f"{name}.weight", self.width), self.weight(f"{name}.bias", self.width)
+
+    def add_and_norm(self, new: str, residual: str, name: str) -> str:
+        scale, shift = self.norm_weights(name)
+        return self.node(
+            "LayerNormalization", self.node("Add", new, residual), scale, shift, axis=-1, epsilon=self.epsilon
+        )
 
     def attention(self, query_BLD: str, key_BLD: str, value_BLD: str) -> str:
         """Attention of all heads, by the kernel without mask where no row is padded."""
@@ -303,22 +250,3 @@ class _Builder:
             producer_version=GRAPH_EDITION,
             ir_version=_IR_VERSION,
         )
-
-
-def _find_prefix(places: Mapping[str, TensorPlace], path: Path) -> str:
-    for prefix in _PREFIXES:
-        if f"{prefix}embeddings.word_embeddings.weight" in places:
-            return prefix
-    raise CorruptModelError(f"{path} holds no word embeddings under a known name: it is no BERT-like encoder")
-
-
-def _external(name: str, place: TensorPlace) -> onnx.TensorProto:
-    tensor = TensorProto()
-    tensor.name = name
-    tensor.data_type = _ONNX_TYPES[place.dtype]
-    tensor.dims.extend(place.shape)
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", WEIGHTS_FILE), ("offset", place.offset), ("length", place.length)):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, str(value)
-    return tensor

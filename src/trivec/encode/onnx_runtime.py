@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Collection, Sequence
@@ -14,10 +15,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint
-from trivec.encode.checkpoints.native import GRAPH_FILE
+from trivec.encode.checkpoints.native import GRAPH_FILE, keep_graph
 from trivec.encode.runtime import GRAPH_EDITION, Forward, HeadOutputs
 from trivec.errors import CorruptModelError
 from trivec.types import Head
+
+logger = logging.getLogger(__name__)
 
 _OUTPUTS: dict[Head, str] = {"dense": "dense", "sparse": "token_weights", "multi": "token_vectors"}
 STATES = "token_states"
@@ -26,7 +29,9 @@ STATES = "token_states"
 class OnnxRuntime:
     """Runs the graph that `trivec.encode.onnx_graph` makes, on CPU.
 
-    The graph file beside the weights is used if there is one of this edition; otherwise it is made in memory.
+    The graph file beside the weights is used if there is one of this edition. A folder that has an earlier one, or
+    none, gets a new one at its first start, because making it takes longer than all else; where the folder cannot be
+    written to, it is made at each start.
 
     One pass uses all cores. For many batches there is a second session with one thread a pass, of which as many run
     at once as there are cores: they never wait for each other, and each keeps its activations in its own cache.
@@ -110,19 +115,27 @@ def _wanted(heads: Collection[Head], states: bool) -> list[str]:
 
 
 def _graph(checkpoint: Checkpoint, states: bool = False) -> bytes:
-    """The graph with these outputs; none beside the weights has token states."""
-    return (None if states else _read(checkpoint)) or _make(checkpoint, states)
+    """The graph with these outputs: the one in the model's folder, where that is the place for it."""
+    return _make(checkpoint, states) if states or not _has_place(checkpoint) else _beside_weights(checkpoint)
 
 
-def _read(checkpoint: Checkpoint) -> bytes | None:
-    """The graph that lies beside the weights, unless it lacks a head added when loading, or is of another edition."""
-    graph = checkpoint.folder / GRAPH_FILE
-    if checkpoint.precision != "float32":
-        return None
-    if checkpoint.layout != "trivec" or "training_free_width" in checkpoint.loaded_by or not graph.is_file():
-        return None
-    content = graph.read_bytes()
-    return content if GRAPH_EDITION.encode() in content else None
+def _has_place(checkpoint: Checkpoint) -> bool:
+    """Whether the graph file of the folder is the model as it was asked for: no head added, nothing quantised."""
+    added = "training_free_width" in checkpoint.loaded_by
+    return checkpoint.layout == "trivec" and checkpoint.precision == "float32" and not added
+
+
+def _beside_weights(checkpoint: Checkpoint) -> bytes:
+    path = checkpoint.folder / GRAPH_FILE
+    content = path.read_bytes() if path.is_file() else b""
+    if GRAPH_EDITION.encode() in content:
+        return content
+    content = _make(checkpoint, states=False)
+    try:
+        keep_graph(checkpoint.folder, content)
+    except OSError as error:
+        logger.info("%s cannot be brought up to date (%s): the graph is made at each start", path, error)
+    return content
 
 
 def _make(checkpoint: Checkpoint, states: bool) -> bytes:

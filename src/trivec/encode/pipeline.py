@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trivec.encode.batches import plan_batches
 from trivec.encode.runtime import Forward, HeadOutputs, Laned, Runtime
-from trivec.types import Head, IntArray
+from trivec.types import FloatArray, Head, IntArray
+
+if TYPE_CHECKING:
+    from trivec.encode.encoder import Encoder
 
 BULK_TOKENS = 2048
 """Work for which lanes are started: fewer tokens take no longer than starting them."""
@@ -21,6 +25,16 @@ BULK_TOKENS = 2048
 Prepared = TypeVar("Prepared")
 Item = TypeVar("Item")
 Batch: TypeAlias = tuple[IntArray, HeadOutputs]
+
+
+@dataclass(frozen=True, eq=False)
+class RowOutputs:
+    """`HeadOutputs` of one row of L tokens, without padding: (D,), (L,), (L, C) and (L, hidden)."""
+
+    dense: FloatArray | None
+    token_weights: FloatArray | None
+    token_vectors: FloatArray | None
+    token_states: FloatArray | None
 
 
 def forward_batches(
@@ -52,7 +66,7 @@ def forward_batches(
 
     bulk = len(batches) > 1 and sum(lengths) >= BULK_TOKENS
     if bulk and isinstance(runtime, Laned):
-        lanes = runtime.lanes(states=True) if states else runtime.lanes()
+        lanes = runtime.lanes(states)
     else:
         lanes = [partial(runtime.forward, states=True) if states else runtime.forward]
     if len(lanes) == 1:
@@ -80,6 +94,35 @@ def _run_in_lanes(
             yield done.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def forward_rows(
+    encoder: Encoder,
+    rows: Sequence[NDArray[np.int64]],
+    heads: Collection[Head],
+    batch_tokens: int,
+    states: bool = False,
+) -> Iterator[tuple[int, RowOutputs]]:
+    """`forward_batches` taken apart: row numbers with their outputs, in any order.
+
+    Args:
+        encoder: whose runtime, and its lanes, run them.
+        rows: token ids, special tokens included.
+        heads: which outputs to make.
+        batch_tokens: padded tokens a batch.
+        states: give token states too.
+    """
+    for batch, outputs in forward_batches(encoder.runtime, rows, encoder.pad_id, heads, batch_tokens, states):
+        for place, row in enumerate(batch):
+            length = len(rows[row])
+            per_token = (outputs.token_weights, outputs.token_vectors, outputs.token_states)
+            yield (
+                int(row),
+                RowOutputs(
+                    None if outputs.dense is None else outputs.dense[place],
+                    *(None if part is None else part[place, :length] for part in per_token),
+                ),
+            )
 
 
 def one_ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item]) -> Iterator[Prepared]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,9 @@ class TorchRuntime:
         """One pass over a right-padded batch; ``mask_BL`` is 1 for real tokens. ``states`` asks for token states."""
         return self._replicas[0].forward(ids_BL, mask_BL, heads, states)
 
-    def lanes(self) -> Sequence[Forward]:
+    def lanes(self, states: bool = False) -> Sequence[Forward]:
         """One forward pass for each device."""
-        return [self.forward, *(replica.forward for replica in self._replicas[1:])]
+        return [partial(replica.forward, states=states) for replica in self._replicas]
 
 
 class _Replica:

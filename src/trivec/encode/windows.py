@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import unit_rows
-from trivec.encode.forwarding import RowOutputs, forward_rows
 from trivec.encode.lexical import max_weights
+from trivec.encode.pipeline import RowOutputs, forward_rows
 from trivec.encode.tokenizer import TokenizedText
 from trivec.errors import InputError
 from trivec.ragged import Ragged
@@ -28,7 +28,7 @@ from trivec.types import FloatArray
 
 if TYPE_CHECKING:
     from trivec.encode.encoder import Encoder
-    from trivec.encode.job import Job
+    from trivec.encode.options import Job
     from trivec.progress import Progress
 
 OVERLAP_SHARE = 8

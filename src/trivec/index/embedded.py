@@ -157,7 +157,8 @@ class EmbeddedStore:
         """Passages by id, in the order asked; None for an unknown id."""
         if self._schema is None:
             return [None] * len(ids)
-        found = {passage.id: passage for passage in self._shard.passages(ids)}
+        known = [name for name in ids if _is_text(name)]
+        found = {passage.id: passage for passage in self._shard.passages(known)}
         return [found.get(name) for name in ids]
 
     def vectors(self, ids: Sequence[str]) -> Embeddings:
@@ -373,3 +374,12 @@ def _query_vector(signal: Signal, query: Embeddings) -> tuple[Any, np.float32]:
     assert query.sparse is not None
     columns, values = row_weights(query.sparse, 0)
     return (edge.SparseVector(columns, values) if columns else None), np.float32(1)
+
+
+def _is_text(name: str) -> bool:
+    """Whether an id is valid Unicode, as those of all stored passages are."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

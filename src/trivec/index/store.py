@@ -24,6 +24,8 @@ class Capabilities:
     concurrent_readers: bool
     atomic: bool
     """Whether an `upsert` is done as a whole or not at all, whatever its size and whenever the process ends."""
+    multi_first_stage: bool = False
+    """Whether `search` by multi-vectors scores only what something faster has proposed."""
 
 
 @dataclass(frozen=True)

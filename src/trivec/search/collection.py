@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trivec.embeddings import Embeddings
 from trivec.encode.compression import Compression
@@ -27,9 +27,12 @@ from trivec.search.passages import PassageSplitter, join_passages
 from trivec.search.retrieval import retrieve
 from trivec.search.scratch import can_be_filled, filling, forget_mark
 from trivec.search.snapshots import SnapshotReport, write_snapshot
-from trivec.search.stores import DEFAULT_KIND, create_store, discard_store, open_store
+from trivec.search.stores import DEFAULT_KIND, check_first_stage, create_store, discard_store, open_store
 from trivec.search.verification import Verification, verify_library
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Passage, Signal, passage_id
+
+if TYPE_CHECKING:
+    from trivec.index.native.settings import FirstStage
 
 logger = logging.getLogger(__name__)
 
@@ -316,6 +319,7 @@ def open_collection(
     create: bool = True,
     store: str | None = None,
     long_documents: LongDocuments | None = None,
+    multi_first_stage: FirstStage | None = None,
 ) -> Collection:
     """Open a library, or make one.
 
@@ -326,24 +330,35 @@ def open_collection(
         create: make the library if there is none.
         store: kind of a new library's store, a name of `trivec.search.stores.KINDS`.
         long_documents: what becomes of long documents in a new library; None makes passages of the model's window.
+        multi_first_stage: how a new library is searched by multi-vectors alone: ``exact`` by all of them,
+            ``fixed-encoding`` by those of the passages that encodings of one vector each propose, which is faster in
+            large libraries, takes about 5 KB more a passage, and can miss some. None is ``exact``.
 
     Raises:
-        InputError: there is no such kind of store, the library has another, or takes long documents in another way.
+        InputError: there is no such kind of store, or the library has another, takes long documents in another way,
+            or has another first stage.
         LibraryError: there is none and ``create`` is False, or the folder holds something else.
         LibraryMismatchError: it was made by another model, or by a newer trivec.
         LibraryBusyError: another process has it open.
     """
     if str(path) == IN_MEMORY:
         encoder = _encoder(model)
+        check_first_stage(MemoryStore(), multi_first_stage)
         return Collection(None, MemoryStore(), _new_manifest(encoder, "memory", long_documents), encoder)
     folder = Path(path).expanduser()
     if (folder / FILE).is_file():
-        return _open_existing(folder, model, store, long_documents)
+        library = _open_existing(folder, model, store, long_documents)
+        try:
+            check_first_stage(library.store, multi_first_stage)
+        except InputError:
+            library.close()
+            raise
+        return library
     if not create:
         Manifest.read(folder)
     if not can_be_filled(folder):
         raise LibraryError(f"{folder} exists and is no library: choose another place, or remove it")
-    return _create(folder, _encoder(model), store or DEFAULT_KIND, long_documents)
+    return _create(folder, _encoder(model), store or DEFAULT_KIND, long_documents, multi_first_stage)
 
 
 def _open_existing(
@@ -362,11 +377,17 @@ def _open_existing(
     return Collection(folder, open_store(manifest.store, folder / manifest.folder), manifest, encoder)
 
 
-def _create(folder: Path, encoder: Encoder, kind: str, long_documents: LongDocuments | None) -> Collection:
+def _create(
+    folder: Path,
+    encoder: Encoder,
+    kind: str,
+    long_documents: LongDocuments | None,
+    multi_first_stage: FirstStage | None,
+) -> Collection:
     manifest = _new_manifest(encoder, kind, long_documents)
     try:
         with filling(folder):
-            store = create_store(kind, folder / manifest.folder)
+            store = create_store(kind, folder / manifest.folder, multi_first_stage)
             manifest.write(folder)
     except OSError as error:
         raise LibraryError(f"a library cannot be made at {folder} ({error.strerror}): choose another place") from error

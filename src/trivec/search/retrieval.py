@@ -54,7 +54,7 @@ def retrieve(
         InputError: the store has none of the signals that the options ask for.
     """
     signals = options.signals(store.signals)
-    proposers = _proposers(signals, store.signals)
+    proposers = _proposers(signals, store.signals, store.capabilities.multi_first_stage)
     depth, shortlist = max(k, options.candidates), max(k, options.rerank)
     while True:
         rankings = {signal: store.search(signal, query, depth, where) for signal in proposers}
@@ -70,8 +70,13 @@ def retrieve(
         depth, shortlist = depth * 4, shortlist * 4
 
 
-def _proposers(signals: Sequence[Signal], available: Sequence[Signal]) -> list[Signal]:
-    """Signals that propose candidates: those in use but MaxSim, else all but MaxSim, else MaxSim over everything."""
+def _proposers(signals: Sequence[Signal], available: Sequence[Signal], first_stage: bool) -> list[Signal]:
+    """Signals that propose candidates: those in use but MaxSim, else all but MaxSim, else MaxSim over everything.
+
+    MaxSim alone proposes for itself where the store has a first stage for it.
+    """
+    if first_stage and list(signals) == ["multi"]:
+        return ["multi"]
     for choice in (signals, available):
         proposers: list[Signal] = [signal for signal in choice if signal != "multi"]
         if proposers:
@@ -82,14 +87,14 @@ def _proposers(signals: Sequence[Signal], available: Sequence[Signal]) -> list[S
 def _union(store: Store, query: Embeddings, rankings: Mapping[Signal, Ranking], complete: bool) -> _Candidates:
     """Everything proposed, scored by every proposing signal, or by those alone that proposed it."""
     ids = list(dict.fromkeys(itertools.chain.from_iterable(ranking.ids for ranking in rankings.values())))
-    places = {name: row for row, name in enumerate(ids)}
+    places = dict(zip(ids, range(len(ids)), strict=True))
     signals: dict[Signal, FloatArray] = {}
     for signal, ranking in rankings.items():
         scores = np.full(len(ids), np.nan, np.float32)
-        scores[[places[name] for name in ranking.ids]] = ranking.scores
+        scores[np.fromiter(map(places.__getitem__, ranking.ids), np.int64, len(ranking))] = ranking.scores
         missing = np.flatnonzero(np.isnan(scores))
         if complete and len(missing):
-            scores[missing] = store.score(signal, query, [ids[row] for row in missing])
+            scores[missing] = store.score(signal, query, [ids[row] for row in missing.tolist()])
         signals[signal] = scores
     return _Candidates(ids, signals)
 

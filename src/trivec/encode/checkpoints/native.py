@@ -24,7 +24,7 @@ from trivec.encode.checkpoints import bge_m3, plain, sentence_transformers
 from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead, Precision
 from trivec.encode.training_free import training_free_head
 from trivec.errors import CorruptModelError
-from trivec.tensorfile import write_json
+from trivec.tensorfile import replacing, write_json
 
 MANIFEST = "trivec.json"
 GRAPH_FILE = "model.onnx"
@@ -124,12 +124,18 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
     write_json(folder / MANIFEST, manifest)
 
 
+def keep_graph(folder: Path, content: bytes) -> None:
+    """Put a serialised graph beside the weights, whole or not at all, in the place of an earlier one."""
+    with replacing(folder / GRAPH_FILE) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_graph(folder: Path) -> None:
     """Write the ONNX graph of a folder that is complete otherwise, and the quantised one if that is the precision."""
     from trivec.encode.onnx_graph import build_graph
 
     checkpoint = read(folder)
-    (folder / GRAPH_FILE).write_bytes(build_graph(checkpoint).SerializeToString())
+    keep_graph(folder, build_graph(checkpoint).SerializeToString())
     if checkpoint.precision != "float32":
         from trivec.encode.quantized_files import write_beside
 

@@ -15,7 +15,7 @@ def maxsim(
     rows: NDArray[Any],
     query: NDArray[Any],
     scores: NDArray[Any],
-    most: int = 2,
+    most: int = 3,
     /,
 ) -> None: ...
-def kernel(most: int = 2, /) -> Literal["portable", "avx2", "avx512"]: ...
+def kernel(most: int = 3, /) -> Literal["portable", "avx2", "avx512", "avx512vnni"]: ...

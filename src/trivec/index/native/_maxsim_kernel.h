@@ -4,6 +4,7 @@
  *   TARGET    the attribute that lets the compiler use it
  *   LANES     floats in a vector register
  *   TILE      token vectors held in registers at once; divides BLOCK
+ *   WITH_PAIRS   1 where pairs of 16-bit products are added up: NAME(add_pairs) on LANES of them, NAME(pairs)
  *   WITH_F16C, WITH_SHUFFLE   1 where half floats are converted, and bytes looked up, by one instruction
  */
 
@@ -111,18 +112,64 @@ static TARGET void NAME(multiply)(const struct job *job, const struct work *work
     }
 }
 
+#if WITH_PAIRS
+/* Similarities of TILE tokens with PANEL query vectors, but for the steps of the query vectors. */
+static TARGET void NAME(tile_whole)(const int16_t *tokens, const int16_t *query, size_t width, const float *scales,
+                                    float *similarities)
+{
+    NAME(pairs) sums[TILE][PANEL / LANES];
+    memset(sums, 0, sizeof sums);
+    for (size_t start = 0; start < width; start += CHUNK, tokens += BLOCK * CHUNK) {
+        const size_t end = width - start < CHUNK ? width - start : CHUNK;
+        for (size_t k = 0; k < end; k += 2, query += 2 * PANEL) {
+            NAME(pairs) part[PANEL / LANES];
+#pragma GCC unroll 4
+            for (int v = 0; v < PANEL / LANES; v++)
+                memcpy(&part[v], query + v * 2 * LANES, sizeof part[v]);
+#pragma GCC unroll 16
+            for (int t = 0; t < TILE; t++) {
+                int32_t pair;
+                memcpy(&pair, tokens + t * CHUNK + k, sizeof pair);
+#pragma GCC unroll 4
+                for (int v = 0; v < PANEL / LANES; v++)
+                    sums[t][v] = NAME(add_pairs)(sums[t][v], part[v], pair);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < TILE; t++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL / LANES; v++)
+            *(NAME(vector) *)(similarities + t * PANEL + v * LANES) =
+                (NAME(vector))NAME(floats)(sums[t][v]) * scales[t];
+}
+
+/* As multiply, for whole numbers; the tokens' scales are in the similarities. */
+static TARGET void NAME(multiply_whole)(const struct job *job, const struct work *work, size_t filled)
+{
+    const size_t padded = (job->width + 1) / 2 * 2;
+    for (size_t panel = 0; panel < job->panels; panel++)
+        for (size_t t = 0; t < filled; t += TILE)
+            NAME(tile_whole)(work->whole_tokens + t * CHUNK, work->whole_query + panel * padded * PANEL, job->width,
+                             work->scales + t, work->similarities + (panel * BLOCK + t) * PANEL);
+}
+#endif
+
 /* Raises each query vector's best similarity with one passage by those of the tokens from `first` to `last`. */
 static TARGET void NAME(keep_best)(const struct job *job, const struct work *work, size_t first, size_t last)
 {
     for (size_t panel = 0; panel < job->panels; panel++) {
-        float *restrict best = work->best + panel * PANEL;
+        float *best = work->best + panel * PANEL;
+        float most[PANEL];
+        memcpy(most, best, sizeof most);
         for (size_t t = first; t < last; t++) {
             const float *similarities = work->similarities + (panel * BLOCK + t) * PANEL;
-            const float scale = work->scales[t];
+            const float scale = job->whole ? 1.0f : work->scales[t];
             for (size_t i = 0; i < PANEL; i++) {
                 const float value = scale * similarities[i];
-                best[i] = value > best[i] ? value : best[i];
+                most[i] = value > most[i] ? value : most[i];
             }
         }
+        memcpy(best, most, sizeof most);
     }
 }

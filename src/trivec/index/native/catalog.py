@@ -96,7 +96,7 @@ class Catalog:
             segments = connection.execute(f"SELECT {_SEGMENT}, checksum FROM segments ORDER BY first").fetchall()
             connection.execute("COMMIT")
         try:
-            named: dict[str, Any] = dict(_checked(settings))
+            named = {name: value for name, value in _checked(settings)}
             return State(
                 version,
                 NativeSettings.from_json(named["store"]),
@@ -212,7 +212,7 @@ class Catalog:
         return self._connections.borrow()
 
     def _notice_others(self) -> None:
-        """Look whether the file is still there, and look at the file anew if it was opened as one that nobody writes, and now somebody does."""
+        """Look whether the file is still there, and look at it anew if it was opened as one that nobody writes."""
         self.check_there()
         old = self._connections
         if old.outdated:

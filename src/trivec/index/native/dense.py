@@ -308,9 +308,14 @@ def best_places(scores: FloatArray, k: int) -> IntArray:
     return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
+def wants_graph(part: DensePart, options: DenseOptions) -> bool:
+    """Whether a part is large enough for a graph or inverted lists."""
+    return len(part) >= min(options.graph_from, options.lists_from) and part.width > 0
+
+
 def build_graph(part: DensePart, path: Path, options: DenseOptions) -> bool:
     """Write the graph of a part that is large enough for one, synced, and say whether there is one."""
-    if len(part) < min(options.graph_from, options.lists_from) or part.width == 0:
+    if not wants_graph(part, options):
         return False
     write_graph(part, path, lists=len(part) >= options.lists_from)
     return True

@@ -14,7 +14,8 @@ import numpy as np
 
 from trivec.index.files import sync_folder
 from trivec.index.native.changes import Changes
-from trivec.index.native.dense import build_graph
+from trivec.index.native.dense import DenseOptions, build_graph, wants_graph
+from trivec.index.native.encodings import centered
 from trivec.index.native.files import describe, seal
 from trivec.index.native.merging import Background, Size, as_few_as_allowed, due
 from trivec.index.native.records import SegmentRecord
@@ -23,9 +24,13 @@ from trivec.index.native.segment_writing import Stopped, merge_segments
 from trivec.index.native.settings import NativeOptions, NativeSettings
 from trivec.index.native.view import Member, View, dead_bits
 from trivec.index.native.writer import Writer
+from trivec.ragged import Ragged
 
 _WAITED_FOR = 50_000
 """Passages up to which closing waits for a merge, some seconds of work; a larger one is broken off."""
+
+_SOME = 1000
+"""Passages whose multi-vectors give the center of fixed encodings."""
 
 
 class Rewriter:
@@ -67,7 +72,7 @@ class Rewriter:
     def recode(self, options: NativeOptions) -> None:
         """Change the options, and rewrite the segments that were written with others."""
         with self._writer.step() as view:
-            settings = replace(view.state.settings, options=options)
+            settings = centered(replace(view.state.settings, options=options), _some_tokens(view))
             self._writer.commit(lambda changes: changes.save_settings(settings))
         self.optimize()
 
@@ -163,10 +168,24 @@ def _has_graph(segment: Segment) -> bool:
 
 def _lacks_graph(segment: Segment, settings: NativeSettings) -> bool:
     """Whether a segment is large enough for a graph and has none."""
-    dense = settings.options.dense
-    if len(segment) < min(dense.graph_from, dense.lists_from):
-        return False
-    return any(GRAPHS[name] not in segment.record.files for name, part in segment.dense_parts.items() if part.width)
+    asked = _graph_options(settings)
+    return any(
+        GRAPHS[name] not in segment.record.files and wants_graph(part, asked[name])
+        for name, part in segment.dense_parts.items()
+    )
+
+
+def _graph_options(settings: NativeSettings) -> dict[str, DenseOptions]:
+    """When the parts that may have a graph get one, by their prefix."""
+    return {"dense": settings.options.dense, "fde": settings.options.encodings}
+
+
+def _some_tokens(view: View) -> Ragged | None:
+    """The multi-vectors of some passages."""
+    for member in view.members:
+        if member.segment.multi is not None and member.live:
+            return member.segment.multi.vectors(member.rows()[:_SOME])
+    return None
 
 
 def _still_alive(view: View, segment: Segment) -> BoolArray:
@@ -180,7 +199,7 @@ def _still_alive(view: View, segment: Segment) -> BoolArray:
 def _with_graphs(segment: Segment, settings: NativeSettings) -> SegmentRecord:
     """Build the graphs that are missing beside a segment's data, and describe the segment with them."""
     files = dict(segment.record.files)
-    asked = {"dense": settings.options.dense, "fde": settings.options.encodings}
+    asked = _graph_options(settings)
     for prefix, part in segment.dense_parts.items():
         path = segment.folder / GRAPHS[prefix]
         if path.name not in files and build_graph(part, path, asked[prefix]):

@@ -115,9 +115,8 @@ class Segment:
         names, decoded = self._names
         if not decoded[rows].all():
             content, fresh = self._id_bytes.data, rows[~decoded[rows]]
-            ends = zip(fresh.tolist(), self._id_offsets[fresh].tolist(), self._id_offsets[fresh + 1].tolist())
-            for row, start, stop in ends:
-                names[row] = str(content[start:stop], "utf-8")
+            ends = zip(self._id_offsets[fresh].tolist(), self._id_offsets[fresh + 1].tolist(), strict=True)
+            names[fresh] = [str(content[start:stop], "utf-8") for start, stop in ends]
             decoded[fresh] = True
         found: NDArray[np.object_] = names[rows]
         return found

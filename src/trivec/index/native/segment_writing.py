@@ -123,7 +123,7 @@ def _write_heads(writer: TensorWriter, vectors: Embeddings, settings: NativeSett
     if vectors.multi is not None:
         write_tokens(writer, "multi", widths["multi"], [vectors.multi], options.tokens)
         if options.multi_first_stage == "fixed-encoding":
-            write_encodings(writer, [vectors.multi], widths["multi"], options)
+            write_encodings(writer, [vectors.multi], widths["multi"], settings)
 
 
 def _merge_heads(writer: TensorWriter, parts: Sequence[tuple[Segment, IntArray]], settings: NativeSettings) -> None:
@@ -141,7 +141,7 @@ def _merge_heads(writer: TensorWriter, parts: Sequence[tuple[Segment, IntArray]]
         multi = [(segment.multi, rows) for segment, rows in parts if segment.multi is not None]
         merge_tokens(writer, "multi", multi, options.tokens)
         if options.multi_first_stage == "fixed-encoding":
-            merge_encodings(writer, parts, widths["multi"], options)
+            merge_encodings(writer, parts, widths["multi"], settings)
 
 
 def _widths(settings: NativeSettings) -> Mapping[Head, int]:

@@ -87,17 +87,29 @@ class NativeOptions:
 
     @property
     def encodings(self) -> DenseOptions:
-        """How the encodings of the first stage are kept, and when a graph searches them."""
-        return replace(self.dense, codec="int8")
+        """How the encodings of the first stage are kept and searched: whole, then by inverted lists.
+
+        Never by a graph, which for vectors of some thousand values is slow to build, and loses candidates that the
+        encodings, being noisy, can ill spare.
+        """
+        return replace(self.dense, codec="int8", graph_from=self.dense.lists_from)
 
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """What holds for the whole store; without a schema, nothing has been stored yet."""
+    """What holds for the whole store.
+
+    Attributes:
+        schema: heads and widths; None while nothing has been stored yet.
+        options: how vectors are kept and searched.
+        bm25: constants of BM25.
+        center: about the mean of all multi-vectors, which fixed encodings are made around; None for the origin.
+    """
 
     schema: VectorSchema | None
     options: NativeOptions
     bm25: Bm25Options
+    center: tuple[float, ...] | None = None
 
     def to_json(self) -> str:
         """All settings, with the version of the layout."""
@@ -108,6 +120,7 @@ class NativeSettings:
                 "widths": None if self.schema is None else dict(self.schema.widths),
                 "options": dataclasses.asdict(self.options),
                 "bm25": dataclasses.asdict(self.bm25),
+                "center": self.center,
             }
         )
 
@@ -133,6 +146,7 @@ class NativeSettings:
             schema=None if widths is None else VectorSchema(widths),
             options=_read(NativeOptions, options),
             bm25=_read(Bm25Options, content["bm25"]),
+            center=None if content.get("center") is None else tuple(map(float, content["center"])),
         )
 
 

@@ -14,6 +14,7 @@ import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ class NativeStore:
         self._writer = Writer(contents)
         self._rewriter = Rewriter(self._writer)
         self._numbers: dict[str, int] = {}
+        self._tell_first_stage()
+
+    def _tell_first_stage(self) -> None:
+        staged = self.options.multi_first_stage != "exact"
+        self.capabilities = replace(self.capabilities, multi_first_stage=staged)
 
     @classmethod
     def create(
@@ -259,6 +265,7 @@ class NativeStore:
         go on meanwhile. If the process dies, calling it again goes on where it stopped.
         """
         self._rewriter.recode(options)
+        self._tell_first_stage()
 
     def flush(self) -> None:
         """Nothing to do: every write is durable when its call returns."""

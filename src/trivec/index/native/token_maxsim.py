@@ -2,6 +2,10 @@
 
 The kernel decodes each token once, into a block that stays in the processor's nearest cache, and multiplies it with
 all query vectors. A passage's score does not depend on the others in the request, bit for bit.
+
+With int8 codes of up to 512 dimensions the kernel rounds the query's values to 16 bits, in steps of max|q| / 32767 of
+each query vector, and adds whole numbers up exactly: scores of unit vectors are within 5e-5, mostly 2e-6, of those of
+the decoded vectors. Processors without AVX2, longer vectors and other codecs use floats.
 """
 
 from __future__ import annotations

@@ -5,13 +5,16 @@ from __future__ import annotations
 import mmap
 import threading
 from collections.abc import Iterable
+from itertools import accumulate
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trivec.types import IntArray
 
-_BUDGET = 1 << 26
+_BUDGET = 96 << 20
+"""Bytes of a part that may stay in memory, once for its small arrays and once for what is touched of the others."""
 _AROUND = 1 << 21
 """What Linux may map around a byte that is touched: 64 KB, and 2 MB where a file lies in memory in large pieces."""
 
@@ -21,20 +24,22 @@ class TouchedPages:
 
     A page given back is read again from the file when it is touched again, mostly from the system's own cache. Only
     read-only maps are given back: nobody can have written to them, so there is nothing to lose. Other arrays are left
-    alone.
+    alone, and so are the smallest as long as they fit into the budget together: a page fault for every passage costs
+    more than the memory of the scales of its tokens.
     """
 
     def __init__(self, arrays: Iterable[NDArray[np.generic]], budget: int = _BUDGET) -> None:
         found = (_stretch(array) for array in arrays)
-        self._stretches = [stretch for stretch in found if stretch is not None]
+        stretches = sorted((stretch for stretch in found if stretch is not None), key=itemgetter(2))
+        kept = sum(total <= budget for total in accumulate(length for _, _, length in stretches))
+        self._stretches = stretches[kept:]
         self._budget = budget
-        self._watched = sum(length for _, _, length in self._stretches) > budget
         self._touched = 0
         self._lock = threading.Lock()
 
     def touch(self, size: int, rows: IntArray) -> None:
         """Take note of ``size`` bytes read, of these rows."""
-        if not self._watched or not len(rows):
+        if not self._stretches or not len(rows):
             return
         places = 1 + int(np.count_nonzero(np.diff(rows) != 1))
         with self._lock:

@@ -117,7 +117,8 @@ class View:
         Raises:
             InputError, MissingHeadError, LibraryMismatchError: it does not fit the store.
         """
-        return self._recent(query, signal, lambda: self._made_ready(signal, query))
+        asked: SignalQuery = self._recent(query, signal, lambda: self._made_ready(signal, query))
+        return asked
 
     def _recent(self, query: Embeddings, purpose: str, make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """What was made of a query, made once: one search asks several times with the same object."""
@@ -146,7 +147,7 @@ class View:
         exact, options = MultiQuery(np.ascontiguousarray(query.multi[0], np.float32)), self.state.settings.options
         if options.multi_first_stage == "exact" or not len(exact.vectors):
             return exact
-        return StagedMultiQuery(exact, encode_query(exact.vectors, options), options)
+        return StagedMultiQuery(exact, encode_query(exact.vectors, self.state.settings), options)
 
     def search(self, asked: SignalQuery, k: int, where: Filter | None) -> tuple[Places, Ranking]:
         """The best k passages, and where they lie."""

@@ -19,6 +19,7 @@ from trivec.errors import LibraryBusyError, LibraryError
 from trivec.index.lock import FolderLock
 from trivec.index.native.changes import Changes
 from trivec.index.native.contents import Contents
+from trivec.index.native.encodings import centered
 from trivec.index.native.files import seal
 from trivec.index.native.payload import write_payload
 from trivec.index.native.records import SegmentRecord
@@ -163,7 +164,7 @@ class Writer:
 def _settled(settings: NativeSettings, vectors: Embeddings) -> NativeSettings:
     """The settings with a schema that these vectors fit."""
     if settings.schema is None:
-        return replace(settings, schema=VectorSchema.of(vectors))
+        return centered(replace(settings, schema=VectorSchema.of(vectors)), vectors.multi)
     settings.schema.check_documents(vectors)
     return settings
 
