@@ -27,6 +27,7 @@ from store_corpus import make_corpus
 from store_exact import ExactStore, write_exact
 
 _HERE = Path(__file__).parent
+_LIMIT_S = 480
 
 
 def main() -> None:
@@ -104,7 +105,10 @@ def _peer(python: Path, peer: str, exported: Path, scratch: Path) -> Any:
 
 
 def _run(command: list[str]) -> Any:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"not done after {_LIMIT_S} s"}
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1:]}
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +100,29 @@ def _whole_numbers(value: object) -> tuple[int, ...]:
     return tuple(value)
 
 
+class FileMap(mmap.mmap):
+    """A file as read-only memory, with the open file beside it for those who would rather read than map."""
+
+    handle: int
+
+    @classmethod
+    def open(cls, path: Path) -> FileMap:
+        """Map a whole file. It stays open as long as the map or an array in it lives."""
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            opened = cls(handle, 0, access=mmap.ACCESS_READ)
+        except BaseException:
+            os.close(handle)
+            raise
+        opened.handle = handle
+        weakref.finalize(opened, os.close, handle)
+        return opened
+
+
 def memory_map(path: Path) -> dict[str, NDArray[np.generic]]:
     """All tensors of a file as read-only arrays that are paged in on use. BF16 becomes a float32 copy."""
     places, _ = read_header(path)
-    with path.open("rb") as file:
-        buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    buffer = FileMap.open(path)
     return {name: _view(buffer, place) for name, place in places.items()}
 
 

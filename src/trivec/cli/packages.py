@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 DISTRIBUTION = "trivec"
-_NOT_FOR_USERS = ("all", "dev")
+_NOT_FOR_USERS = ("all", "bench", "dev")
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*([^;]*?)\s*(?:;.*extra\s*==\s*['\"]([^'\"]+)['\"].*)?")
 
 

@@ -53,7 +53,7 @@ class TouchedPages:
 
 def _stretch(array: NDArray[np.generic]) -> tuple[mmap.mmap, int, int] | None:
     """The map that an array lies in, and its stretch of whole pages there; None if it is not a read-only map."""
-    pages = _map_under(array)
+    pages = map_under(array)
     if pages is None or not hasattr(mmap, "MADV_DONTNEED") or not array.size:
         return None
     whole = np.frombuffer(pages, np.uint8)
@@ -62,7 +62,8 @@ def _stretch(array: NDArray[np.generic]) -> tuple[mmap.mmap, int, int] | None:
     return pages, start - before, array.nbytes + before
 
 
-def _map_under(array: NDArray[np.generic]) -> mmap.mmap | None:
+def map_under(array: NDArray[np.generic]) -> mmap.mmap | None:
+    """The read-only map of a file that an array lies in; None if it lies elsewhere."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base

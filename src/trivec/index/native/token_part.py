@@ -12,6 +12,7 @@ from trivec.index.native.token_codecs import Codes, TokenCodec, TokenCoder, dama
 from trivec.index.native.token_files import read_passages
 from trivec.index.native.token_maxsim import row_blocks, tokens_of
 from trivec.index.native.token_pages import TouchedPages
+from trivec.index.native.token_reading import reader_of
 from trivec.ragged import Ragged
 from trivec.types import FloatArray, IntArray
 
@@ -38,6 +39,7 @@ class TokenPart:
         codes = self._passages.codes
         self._token_bytes = sum(array.nbytes for array in codes.parts) // max(1, len(codes))
         self._pages = TouchedPages(codes.parts)
+        self._reader = reader_of(self._passages)
         self.bytes = sum(array.nbytes for name, array in arrays.items() if name.startswith(f"{prefix}."))
         """Bytes of all tensors."""
 
@@ -107,8 +109,12 @@ class TokenPart:
         sizes = (self._passages.offsets[rows + 1] - self._passages.offsets[rows]) * self._token_bytes
         scores = np.zeros(len(rows), np.float32)
         for block in row_blocks(sizes, _SCAN_BYTES):
-            scores[block] = self._passages.maxsim(query, rows[block])
-            self._pages.touch(int(sizes[block].sum()), rows[block])
+            if self._reader is not None and not _are_neighbours(rows[block]):
+                gathered = self._reader.gather(rows[block])
+                scores[block] = gathered.maxsim(query, np.arange(len(rows[block])))
+            else:
+                scores[block] = self._passages.maxsim(query, rows[block])
+                self._pages.touch(int(sizes[block].sum()), rows[block])
         return scores
 
     def _check_rows(self, rows: IntArray) -> IntArray:
@@ -117,3 +123,7 @@ class TokenPart:
         if len(outside):
             raise InputError(f"there is no row {outside[0]} in token vectors of {len(self)} passages: ask for less")
         return rows
+
+
+def _are_neighbours(rows: IntArray) -> bool:
+    return bool((np.diff(rows) == 1).all())

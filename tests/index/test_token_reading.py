@@ -1,0 +1,72 @@
+"""Scattered passages are read from the file, and score as mapped ones do, bit for bit."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from trivec.errors import LibraryError
+from trivec.index.native import token_reading, token_residual
+from trivec.index.native.token_part import TokenPart
+from trivec.index.native.tokens import TokenCodec, write_tokens
+from trivec.ragged import Ragged
+from trivec.tensorfile import TensorWriter, memory_map
+from trivec.types import FloatArray
+
+each_codec = pytest.mark.parametrize("codec", get_args(TokenCodec))
+
+
+@pytest.fixture(autouse=True)
+def few_tokens_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_residual, "MIN_TOKENS", 10)
+
+
+def write(path: Path, codec: TokenCodec) -> Path:
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((length, 12)).astype(np.float32) for length in rng.integers(0, 9, 60)]
+    writer = TensorWriter(path, {})
+    write_tokens(writer, "multi", 12, [Ragged.from_rows(rows, 12)], codec)
+    writer.finish()
+    return path
+
+
+def query() -> FloatArray:
+    return np.random.default_rng(1).standard_normal((5, 12)).astype(np.float32)
+
+
+@each_codec
+def test_read_rows_score_as_mapped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: TokenCodec) -> None:
+    path = write(tmp_path / "file", codec)
+    mapped = TokenPart(memory_map(path), "multi")
+    assert mapped._reader is None
+    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
+    read = TokenPart(memory_map(path), "multi")
+    assert read._reader is not None
+    for rows in ([5], [7, 3, 59, 0, 7], [], list(range(0, 60, 7)), list(range(60))):
+        chosen = np.asarray(rows, np.int64)
+        np.testing.assert_array_equal(read.maxsim(query(), chosen), mapped.maxsim(query(), chosen))
+
+
+def test_many_threads_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
+    part = TokenPart(memory_map(write(tmp_path / "file", "int8")), "multi")
+    requests = [np.random.default_rng(seed).permutation(60)[:20] for seed in range(50)]
+    alone = [part.maxsim(query(), rows) for rows in requests]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda rows: part.maxsim(query(), rows), requests))
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_a_file_that_has_become_shorter_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
+    path = write(tmp_path / "file", "int8")
+    part = TokenPart(memory_map(path), "multi")
+    assert part._reader is not None
+    monkeypatch.setattr(os, "preadv", lambda handle, buffers, place: 0)
+    with pytest.raises(LibraryError, match="the file ends before"):
+        part.maxsim(query(), np.asarray([1, 5, 9]))
