@@ -56,7 +56,7 @@ def _lancedb(
 
     def search(row: int, where: str | None) -> list[int]:
         query = (
-            table.search(queries[row], vector_column_name="vector").distance_type("dot").nprobes(40).refine_factor(4)
+            table.search(queries[row], vector_column_name="vector").distance_type("dot").nprobes(160).refine_factor(20)
         )
         query = query.limit(100).select(["id", "_distance"])
         return [int(found["id"]) for found in (query.where(where, prefilter=True) if where else query).to_list()]
