@@ -47,7 +47,7 @@ def _encoding(result: dict[str, Any]) -> plt.Figure:
         colours = [_OURS if label.startswith("trivec") else _PEER for label in speeds]
         bars = axis.barh(list(speeds), list(speeds.values()), color=colours)
         axis.bar_label(bars, [f"{speed / own:.2f}" for speed in speeds.values()], padding=3)
-        axis.set_title(f"{name}: tokens a second (label: share of trivec-onnx)", fontsize=9)
+        axis.set_title(f"{name}: tokens a second, and share", fontsize=9)
         axis.margins(x=0.12)
     return figure
 
