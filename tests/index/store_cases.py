@@ -158,6 +158,28 @@ def check_store(store: Store, model: Model, query: Embeddings, where: Filter | N
     assert store.stats().passages == len(model.passages)
     for signal in store.signals:
         _check_signal(store, signal, model.scores(signal, query), query, where, k, allowed)
+    if store.signals:
+        _check_proposals(store, query, where, k)
+
+
+def _check_proposals(store: Store, query: Embeddings, where: Filter | None, k: int) -> None:
+    """What signals propose together, against what they find alone."""
+    found = {signal: store.search(signal, query, k, where) for signal in store.signals}
+    for complete in (True, False):
+        proposals = store.propose(store.signals, query, k, where, complete)
+        names = list(proposals.ids)
+        assert sorted(names) == sorted({name for ranking in found.values() for name in ranking.ids})
+        assert [proposals.ids[row] for row in range(len(names))] == names
+        assert proposals.exhausted == all(len(ranking) < k for ranking in found.values())
+        for signal, ranking in found.items():
+            known = dict(zip(ranking.ids, ranking.scores.tolist(), strict=True))
+            if complete:
+                known = dict(zip(names, store.score(signal, query, names).tolist(), strict=True))
+            expected = [known.get(name, np.nan) for name in names]
+            np.testing.assert_array_equal(proposals.scores[signal], np.asarray(expected, np.float32))
+            rows = np.arange(len(names))[::-1]
+            scores = store.score(signal, query, [names[row] for row in rows])
+            np.testing.assert_array_equal(proposals.score(signal, rows), scores)
 
 
 def _check_signal(

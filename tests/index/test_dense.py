@@ -230,7 +230,7 @@ class TestEdges:
             DenseOptions(**wrong)
 
     def test_bytes(self, tmp_path: Path) -> None:
-        sizes = {c: written(tmp_path, [clustered(64)], DenseOptions(c), name=c).bytes for c in CODECS}
+        sizes = {c: written(tmp_path, [clustered(64)], DenseOptions(c, signs=False), name=c).bytes for c in CODECS}
         assert sizes["float32"] == 2 * sizes["float16"] == 64 * WIDTH * 4
         assert sizes["int8"] == 64 * (WIDTH + 4) and sizes["binary"] == sizes["int8"] + 64 * 16 + 4 * WIDTH
 
@@ -401,9 +401,39 @@ class TestPlanner:
         part.search(query, 900, None)
         assert asked == [10, 10, 20]
 
-    def test_best_places(self) -> None:
-        rng = np.random.default_rng(0)
-        for n in (1, 2, 50):
-            scores = rng.integers(-2, 3, n).astype(np.float32)
-            for k in (1, 2, 10, 60):
-                np.testing.assert_array_equal(dense.best_places(scores, k), best_of(scores, None, k))
+
+class TestBegun:
+    """Candidates that other threads begin to look for."""
+
+    @pytest.mark.parametrize("codec", CODECS)
+    @pytest.mark.parametrize("share", [None, 0.6, 0.02])
+    def test_the_best_are_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: DenseCodec, share: float | None
+    ) -> None:
+        monkeypatch.setattr(dense, "_SIGNS_FROM", 1000)
+        monkeypatch.setattr(dense, "_STRETCH_ROWS", 100)
+        vectors = clustered(6000)
+        part = written(tmp_path, [vectors], DenseOptions(codec))
+        allowed = None if share is None else np.random.default_rng(1).random(6000) < share
+        recalls = []
+        for query in clustered(10, seed=5):
+            found = part.begin(query, 100, allowed)()
+            np.testing.assert_array_equal(found.scores, part.score(query, found.rows))
+            expected = best_of(part.score(query, np.arange(6000)), allowed, 100)
+            recalls.append(np.isin(expected[:10], found.rows).mean())
+            assert len(found.rows) >= len(expected)
+            if found.known is not None:
+                rows = np.arange(6000) if allowed is None else np.flatnonzero(allowed)
+                np.testing.assert_array_equal(found.known.of(rows), part.score(query, rows))
+        assert np.mean(recalls) >= (0.98 if share is None else 0.95)
+
+    def test_signs_make_the_choice_where_there_are_any(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dense, "_SIGNS_FROM", 1000)
+        vectors = clustered(6000)
+        with_signs = written(tmp_path, [vectors], DenseOptions("float16"), name="a")
+        without = written(tmp_path, [vectors], DenseOptions("float16", signs=False), name="b")
+        assert with_signs.bytes - without.bytes == 6000 * 16 + WIDTH * 4
+        query = clustered(1, seed=3)[0]
+        assert with_signs.begin(query, 100, None)().known is None
+        assert without.begin(query, 100, None)().known is not None
+        check_exact(with_signs, query, 100, None)  # a plain search stays exact

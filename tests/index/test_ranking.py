@@ -18,7 +18,7 @@ def test_best_first_and_ties_by_name(ids: list[str], data: st.DataObject, k: int
     values = data.draw(st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0]), min_size=len(ids), max_size=len(ids)))
     scores = np.asarray(values, np.float32)
     expected = sorted(range(len(ids)), key=lambda row: (-scores[row], ids[row]))
-    assert best_rows(ids, scores, k).tolist() == expected[:k]
+    assert best_rows(ids.__getitem__, scores, k).tolist() == expected[:k]
     assert rank(ids, scores, k).ids == [ids[row] for row in expected[:k]]
     assert rank_positive(ids, scores, k).ids == [ids[row] for row in expected if scores[row] > 0][:k]
 

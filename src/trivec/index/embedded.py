@@ -31,6 +31,7 @@ from trivec.index.embedded_shard import EmbeddedOptions, Shard, write_chunks
 from trivec.index.files import copy_folder, folder_bytes, sync_folder
 from trivec.index.filters import Filter
 from trivec.index.lock import FolderLock
+from trivec.index.proposals import Proposals, propose_by_search
 from trivec.index.queries import row_weights, term_counts
 from trivec.index.ranking import Ranking, check_k, rank, rank_positive
 from trivec.index.schema import VectorSchema, check_upsert
@@ -195,6 +196,12 @@ class EmbeddedStore:
         if vector is None:
             return np.zeros(len(ids), np.float32)
         return self._shard.scores(signal, vector, ids) / divisor
+
+    def propose(
+        self, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None = None, complete: bool = True
+    ) -> Proposals:
+        """The best k passages by each of several signals, together."""
+        return propose_by_search(self, signals, query, k, where, complete)
 
     def term_weights(self, query: Embeddings) -> dict[int, float]:
         """The weight of each query term in BM25."""

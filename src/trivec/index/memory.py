@@ -12,6 +12,7 @@ from trivec.embeddings import Embeddings
 from trivec.errors import InputError
 from trivec.index.bm25 import Bm25Index, Bm25Options
 from trivec.index.filters import Filter
+from trivec.index.proposals import Proposals, propose_by_search
 from trivec.index.queries import term_counts
 from trivec.index.ranking import Ranking, check_k, rank, rank_positive
 from trivec.index.schema import VectorSchema, check_upsert
@@ -110,6 +111,12 @@ class MemoryStore:
         elif known:
             scores[places] = _SCORERS[signal](query, self.vectors(known))[0]
         return scores
+
+    def propose(
+        self, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None = None, complete: bool = True
+    ) -> Proposals:
+        """The best k passages by each of several signals, together."""
+        return propose_by_search(self, signals, query, k, where, complete)
 
     def term_weights(self, query: Embeddings) -> dict[int, float]:
         """The weight of each query term in BM25."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +28,12 @@ def rank(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:
     Raises:
         InputError: k is less than 1.
     """
-    order = best_rows(ids, scores, k).tolist()
+    order = best_rows(ids.__getitem__, scores, k).tolist()
     return Ranking([ids[row] for row in order], np.asarray(scores[order], np.float32))
 
 
-def best_rows(ids: Sequence[str], scores: FloatArray, k: int) -> IntArray:
-    """Places of the best k in ``ids`` and ``scores``, in the order of `Ranking`.
+def best_rows(name_of: Callable[[int], str], scores: FloatArray, k: int) -> IntArray:
+    """Places of the best k of the scores, in the order of `Ranking`; only where scores are equal are ids asked for.
 
     Raises:
         InputError: k is less than 1.
@@ -46,8 +46,19 @@ def best_rows(ids: Sequence[str], scores: FloatArray, k: int) -> IntArray:
     tied[1:-1] = ordered[1:] == ordered[:-1]
     edges = np.diff(tied)
     for start, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
-        rows[start : end + 1] = sorted(rows[start : end + 1].tolist(), key=ids.__getitem__)
+        rows[start : end + 1] = sorted(rows[start : end + 1].tolist(), key=name_of)
     return rows[:k]
+
+
+def chosen_rows(name_of: Callable[[int], str], scores: FloatArray, k: int) -> IntArray:
+    """The same places as `best_rows` gives, ascending: ids are asked for where equal scores meet the end alone."""
+    rows = contenders(scores, k)
+    if len(rows) <= k:
+        return rows
+    least = scores[rows].min()
+    sure, tied = rows[scores[rows] > least], rows[scores[rows] == least]
+    last = sorted(tied.tolist(), key=name_of)[: k - len(sure)]
+    return np.sort(np.concatenate([sure, np.asarray(last, np.int64)]))
 
 
 def contenders(scores: FloatArray, k: int) -> IntArray:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from trivec.embeddings import Embeddings
 from trivec.index.filters import Filter
+from trivec.index.proposals import Proposals
 from trivec.index.ranking import Ranking
 from trivec.types import FloatArray, Passage, Signal
 
@@ -113,6 +114,23 @@ class Store(Protocol):
         """Exact scores of passages by one signal, shape (len(ids),).
 
         0 where no term is shared, and for an id that is not there: another thread may just have deleted it.
+        """
+        ...
+
+    def propose(
+        self, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None = None, complete: bool = True
+    ) -> Proposals:
+        """The best k passages by each of several signals, together.
+
+        Args:
+            signals: as for `search`, at least one.
+            query: of one text, with vectors for all of them.
+            k: for each signal.
+            where: which passages may be proposed.
+            complete: score every passage by every one of the signals, and not only by those that proposed it.
+
+        Raises:
+            MissingHeadError, LibraryMismatchError: as `search`.
         """
         ...
 

@@ -6,14 +6,14 @@ hybrid score re-ranks their union. BM25 over the same subwords proposes too. All
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trivec.embeddings import Embeddings
-from trivec.index import Filter, Ranking, Store
+from trivec.index import Filter, Store
+from trivec.index.proposals import Proposals
 from trivec.index.ranking import best_rows
 from trivec.search.fusion import Fusion, ReciprocalRank
 from trivec.search.options import SearchOptions
@@ -32,14 +32,27 @@ class RankedPassage:
 
 @dataclass(frozen=True, eq=False)
 class _Candidates:
-    """One row a candidate, one array of scores a signal; NaN where a signal has none."""
+    """Some of the proposals: their rows there, and one array of scores a signal; NaN where a signal has none."""
 
-    ids: list[str]
-    signals: dict[Signal, FloatArray]
+    proposals: Proposals
+    rows: IntArray
+    signals: Mapping[Signal, FloatArray]
 
-    def select(self, rows: IntArray) -> _Candidates:
-        scores = {name: values[rows] for name, values in self.signals.items()}
-        return _Candidates([self.ids[row] for row in rows.tolist()], scores)
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def best(self, total: FloatArray, k: int) -> IntArray:
+        """Places of the best k by a score, ties by passage id."""
+        names = self.proposals.ids
+        return best_rows(lambda place: names[self.rows[place]], total, k)
+
+    def names(self, places: Sequence[int]) -> list[str]:
+        """Passage ids."""
+        return [self.proposals.ids[row] for row in self.rows[places].tolist()]
+
+    def select(self, places: IntArray) -> _Candidates:
+        scores = {name: values[places] for name, values in self.signals.items()}
+        return _Candidates(self.proposals, self.rows[places], scores)
 
 
 def retrieve(
@@ -57,13 +70,12 @@ def retrieve(
     proposers = _proposers(signals, store.signals, store.capabilities.multi_first_stage)
     depth, shortlist = max(k, options.candidates), max(k, options.rerank)
     while True:
-        rankings = {signal: store.search(signal, query, depth, where) for signal in proposers}
-        candidates = _union(store, query, rankings, options.complete or options.mode == "multi")
-        candidates = _with_bm25_share(store, query, candidates)
-        exhausted = all(len(ranking) < depth for ranking in rankings.values())
+        proposals = store.propose(proposers, query, depth, where, options.complete or options.mode == "multi")
+        candidates = _Candidates(proposals, np.arange(len(proposals.ids)), _with_bm25_share(store, query, proposals))
+        exhausted = proposals.exhausted
         if "multi" in signals and "multi" not in proposers:
-            exhausted = exhausted and len(candidates.ids) <= shortlist
-            candidates = _with_maxsim(store, query, candidates, shortlist, options)
+            exhausted = exhausted and len(candidates) <= shortlist
+            candidates = _with_maxsim(candidates, shortlist, options)
         found = _best(store, candidates, signals, k, options)
         if len(found) >= k or exhausted:
             return found
@@ -84,47 +96,30 @@ def _proposers(signals: Sequence[Signal], available: Sequence[Signal], first_sta
     return ["multi"]
 
 
-def _union(store: Store, query: Embeddings, rankings: Mapping[Signal, Ranking], complete: bool) -> _Candidates:
-    """Everything proposed, scored by every proposing signal, or by those alone that proposed it."""
-    ids = list(dict.fromkeys(itertools.chain.from_iterable(ranking.ids for ranking in rankings.values())))
-    places = dict(zip(ids, range(len(ids)), strict=True))
-    signals: dict[Signal, FloatArray] = {}
-    for signal, ranking in rankings.items():
-        scores = np.full(len(ids), np.nan, np.float32)
-        scores[np.fromiter(map(places.__getitem__, ranking.ids), np.int64, len(ranking))] = ranking.scores
-        missing = np.flatnonzero(np.isnan(scores))
-        if complete and len(missing):
-            scores[missing] = store.score(signal, query, [ids[row] for row in missing.tolist()])
-        signals[signal] = scores
-    return _Candidates(ids, signals)
-
-
-def _with_bm25_share(store: Store, query: Embeddings, candidates: _Candidates) -> _Candidates:
-    """BM25 as a share, in [0, 1), of the most that this query's terms could bring.
+def _with_bm25_share(store: Store, query: Embeddings, proposals: Proposals) -> Mapping[Signal, FloatArray]:
+    """The scores, with BM25 as a share, in [0, 1), of the most that this query's terms could bring.
 
     The order stays; but shares of different queries are comparable, and of the scale of a cosine, so that BM25 can
     stand in a weighted sum. A query in another language than the text matches few terms and gets a small share.
     """
-    if "bm25" not in candidates.signals:
-        return candidates
+    if "bm25" not in proposals.scores:
+        return proposals.scores
     most = sum(store.term_weights(query).values())
-    share = candidates.signals["bm25"] / np.float32(most) if most > 0 else candidates.signals["bm25"]
-    return _Candidates(candidates.ids, {**candidates.signals, "bm25": share})
+    share = proposals.scores["bm25"] / np.float32(most) if most > 0 else proposals.scores["bm25"]
+    return {**proposals.scores, "bm25": share}
 
 
-def _with_maxsim(
-    store: Store, query: Embeddings, candidates: _Candidates, shortlist: int, options: SearchOptions
-) -> _Candidates:
+def _with_maxsim(candidates: _Candidates, shortlist: int, options: SearchOptions) -> _Candidates:
     """The best of the candidates without MaxSim, with their MaxSim scores."""
     rule = options.rule()
     has_weight = any(rule.weights.get(signal) for signal in candidates.signals)
     total = _total(rule if options.mode == "hybrid" and has_weight else ReciprocalRank(), candidates)
-    kept = candidates.select(best_rows(candidates.ids, total, shortlist))
-    return _Candidates(kept.ids, {**kept.signals, "multi": store.score("multi", query, kept.ids)})
+    kept = candidates.select(candidates.best(total, shortlist))
+    return replace(kept, signals={**kept.signals, "multi": kept.proposals.score("multi", kept.rows)})
 
 
 def _total(rule: Fusion, candidates: _Candidates) -> FloatArray:
-    total = np.zeros(len(candidates.ids), np.float32)
+    total = np.zeros(len(candidates), np.float32)
     for contribution in rule.contributions(candidates.signals).values():
         total += contribution
     return total
@@ -139,19 +134,23 @@ def _best(
         contributions = options.rule().contributions(used)
     else:
         contributions = {signal: candidates.signals[signal] for signal in signals}
-    total = np.zeros(len(candidates.ids), np.float32)
+    total = np.zeros(len(candidates), np.float32)
     for values in contributions.values():
         total += values
-    order = best_rows(candidates.ids, total, max(1, len(candidates.ids))).tolist()
-    chosen = (order if options.per_passage else _one_per_document(candidates.ids, order, k))[:k]
-    passages = zip(chosen, store.fetch([candidates.ids[row] for row in chosen]), strict=True)
-    return [_ranked(passage, row, total, candidates, contributions) for row, passage in passages if passage is not None]
+    order = candidates.best(total, max(1, len(candidates))).tolist()
+    chosen = order[:k] if options.per_passage else _one_per_document(candidates, order, k)
+    passages = zip(chosen, store.fetch(candidates.names(chosen)), strict=True)
+    return [
+        _ranked(passage, place, total, candidates, contributions) for place, passage in passages if passage is not None
+    ]
 
 
-def _one_per_document(ids: Sequence[str], order: Sequence[int], k: int) -> list[int]:
+def _one_per_document(candidates: _Candidates, order: Sequence[int], k: int) -> list[int]:
+    """The first k of the order whose documents differ."""
     best: dict[str, int] = {}
-    for row in order:
-        best.setdefault(ids[row].rpartition("#")[0], row)
+    for place in order:
+        [name] = candidates.names([place])
+        best.setdefault(name.rpartition("#")[0], place)
         if len(best) == k:
             break
     return list(best.values())
@@ -159,14 +158,14 @@ def _one_per_document(ids: Sequence[str], order: Sequence[int], k: int) -> list[
 
 def _ranked(
     passage: Passage,
-    row: int,
+    place: int,
     total: FloatArray,
     candidates: _Candidates,
     contributions: Mapping[Signal, FloatArray],
 ) -> RankedPassage:
     return RankedPassage(
         passage,
-        float(total[row]),
-        {name: float(values[row]) for name, values in candidates.signals.items() if not np.isnan(values[row])},
-        {name: float(values[row]) for name, values in contributions.items()},
+        float(total[place]),
+        {name: float(values[place]) for name, values in candidates.signals.items() if not np.isnan(values[place])},
+        {name: float(values[place]) for name, values in contributions.items()},
     )

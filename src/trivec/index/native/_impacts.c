@@ -148,6 +148,19 @@ typedef struct {
     Best best;
 } Search;
 
+static inline uint32_t span_of(const Part *part, int64_t block)
+{
+    int64_t left = part->count - block * part->block;
+    return (uint32_t)(left < part->block ? left : part->block);
+}
+
+static void fill_norms(Search *search, int64_t base, uint32_t span)
+{
+    if (search->formula.saturated)
+        for (uint32_t at = 0; at < span; at++)
+            search->norms[at] = norm_of(&search->formula, search->part->lengths[base + at]);
+}
+
 static void add_postings(Search *search, const List *list, uint32_t base, uint32_t span)
 {
     const int32_t *rows = list->rows;
@@ -306,16 +319,14 @@ static void search_window(Search *search, int64_t block)
 {
     const Part *part = search->part;
     int64_t base = block * part->block;
-    uint32_t span = (uint32_t)(part->count - base < part->block ? part->count - base : part->block);
+    uint32_t span = span_of(part, block);
     if (search->allowed && !memchr(search->allowed + base, 1, span))
         return;
     size_t needed = count_needed(search, block, base + span);
     if (needed == 0)
         return;
     memset(search->sums, 0, (size_t)(span + 31) / 32 * 32 * sizeof(float));
-    if (search->formula.saturated)
-        for (uint32_t at = 0; at < span; at++)
-            search->norms[at] = norm_of(&search->formula, part->lengths[base + at]);
+    fill_norms(search, base, span);
     for (size_t j = 0; j < needed; j++)
         add_postings(search, &search->lists[j], (uint32_t)base, span);
     if (needed < search->n && !worth_looking_up(search, needed, span))
@@ -373,6 +384,23 @@ static int64_t search_part(Search *search, int64_t *out_rows, float *out_scores)
     free(search->norms);
     free(search->candidates);
     return found;
+}
+
+/* Scores of all rows. */
+static void sum_rows(Search *search, float *sums)
+{
+    const Part *part = search->part;
+    memset(sums, 0, (size_t)part->count * sizeof *sums);
+    for (int64_t block = 0; block < part->blocks; block++) {
+        int64_t base = block * part->block;
+        uint32_t span = span_of(part, block);
+        search->sums = sums + base;
+        fill_norms(search, base, span);
+        for (size_t j = 0; j < search->n; j++) {
+            enter(&search->lists[j], part, &search->formula, block, base + span);
+            add_postings(search, &search->lists[j], (uint32_t)base, span);
+        }
+    }
 }
 
 /* ---- scores of given rows, from the forward form ---- */
@@ -523,34 +551,59 @@ static PyObject *bad_length(const char *what)
     return NULL;
 }
 
-/* Run a search whose buffers are open; the number of results, or -1 with an error set. */
-static int64_t run_search(Search *search, const Py_buffer *places, const Py_buffer *weights, int64_t k,
-                          int64_t *out_rows, float *out_scores)
+/* Open the lists of a search; 0, or -1 with an error set. */
+static int open_lists(Search *search, const Py_buffer *places, const Py_buffer *weights)
 {
     search->n = (size_t)(places->len / 8);
-    search->best.k = (size_t)(k < search->part->count ? k : search->part->count);
-    if (search->best.k == 0 || search->n == 0)
-        return 0;
-    search->lists = malloc(search->n * sizeof *search->lists);
+    search->lists = malloc((search->n + 1) * sizeof *search->lists);
     if (!search->lists) {
         PyErr_NoMemory();
         return -1;
     }
-    int64_t found = -1;
     for (size_t j = 0; j < search->n; j++)
         if (open_list(search->part, ((const int64_t *)places->buf)[j], ((const float *)weights->buf)[j],
                       &search->lists[j])) {
             PyErr_SetString(PyExc_ValueError, "a place is out of range, or the offsets of the postings are damaged");
-            goto done;
+            free(search->lists);
+            return -1;
         }
+    return 0;
+}
+
+/* Run a search whose buffers are open; the number of results, or -1 with an error set. */
+static int64_t run_search(Search *search, const Py_buffer *places, const Py_buffer *weights, int64_t k,
+                          int64_t *out_rows, float *out_scores)
+{
+    int64_t found;
+    search->best.k = (size_t)(k < search->part->count ? k : search->part->count);
+    if (search->best.k == 0 || places->len == 0)
+        return 0;
+    if (open_lists(search, places, weights))
+        return -1;
     Py_BEGIN_ALLOW_THREADS
     found = search_part(search, out_rows, out_scores);
     Py_END_ALLOW_THREADS
     if (found < 0)
         PyErr_NoMemory();
-done:
     free(search->lists);
     return found;
+}
+
+static int run_sums(Search *search, const Py_buffer *places, const Py_buffer *weights, float *out)
+{
+    if (open_lists(search, places, weights))
+        return -1;
+    search->norms = malloc((size_t)search->part->block * sizeof *search->norms);
+    if (search->norms) {
+        Py_BEGIN_ALLOW_THREADS
+        sum_rows(search, out);
+        Py_END_ALLOW_THREADS
+    } else
+        PyErr_NoMemory();
+    int done = search->norms ? 0 : -1;
+    free(search->norms);
+    free(search->lists);
+    return done;
 }
 
 static PyObject *impacts_search(PyObject *self, PyObject *args)
@@ -593,6 +646,39 @@ close:
     PyBuffer_Release(&weights);
     PyBuffer_Release(&out_rows);
     PyBuffer_Release(&out_scores);
+    return result;
+}
+
+static PyObject *impacts_sums(PyObject *self, PyObject *args)
+{
+    PyObject *tuple, *result = NULL;
+    Py_buffer views[PART_VIEWS], places, weights, out;
+    long long block;
+    int saturated;
+    double base, slope;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OLy*y*p(dd)w*", &tuple, &block, &places, &weights, &saturated, &base, &slope, &out))
+        return NULL;
+    if (open_views(tuple, views, PART_VIEWS))
+        goto close;
+    Part part;
+    if (part_of(views, block, &part))
+        goto release;
+    if (places.len / 8 != weights.len / 4)
+        bad_length("weights");
+    else if (out.len / 4 != part.count)
+        bad_length("the result");
+    else {
+        Search search = {.part = &part, .formula = {saturated, (float)base, (float)slope}};
+        if (run_sums(&search, &places, &weights, out.buf) == 0)
+            result = Py_NewRef(Py_None);
+    }
+release:
+    release(views, PART_VIEWS);
+close:
+    PyBuffer_Release(&places);
+    PyBuffer_Release(&weights);
+    PyBuffer_Release(&out);
     return result;
 }
 
@@ -701,6 +787,8 @@ close:
 static PyMethodDef methods[] = {
     {"search", impacts_search, METH_VARARGS,
      "search(part, block, places, weights, saturated, (base, slope), k, allowed, rows, scores) -> found"},
+    {"sums", impacts_sums, METH_VARARGS,
+     "sums(part, block, places, weights, saturated, (base, slope), scores)"},
     {"score", impacts_score, METH_VARARGS,
      "score(forward, terms, weights, saturated, (base, slope), rows, scores)"},
     {"frequencies", impacts_frequencies, METH_VARARGS,

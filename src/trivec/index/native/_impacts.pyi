@@ -17,6 +17,16 @@ def search(
     scores: _Array,
     /,
 ) -> int: ...
+def sums(
+    part: tuple[_Array, ...],
+    block: int,
+    places: _Array,
+    weights: _Array,
+    saturated: bool,
+    numbers: tuple[float, float],
+    scores: _Array,
+    /,
+) -> None: ...
 def score(
     forward: tuple[_Array, ...],
     terms: _Array,

@@ -9,8 +9,9 @@ stored vectors, the same numbers that `DensePart.score` gives.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,19 @@ from trivec.index.native.dense_codecs import (
     value_type,
 )
 from trivec.index.native.dense_graph import DenseGraph, open_graph, write_graph
-from trivec.index.ranking import check_k
+from trivec.index.native.found import NOTHING, Found, Known, best_of
+from trivec.index.native.shared_work import SharedWork, stretches
+from trivec.index.ranking import check_k, contenders
 from trivec.tensorfile import TensorWriter
 from trivec.types import FloatArray, IntArray
 
 _BLOCK_BYTES = 1 << 24
 _CENTER_ROWS = 4096
 _SIGNS_FEWEST = 64
+_SIGNS_FROM = 20_000
+"""Fewer rows are scanned, since that takes less than half a millisecond."""
+_STRETCHES, _STRETCH_ROWS = 6, 8192
+"""A scan is shared in at most so many stretches of at least so many rows: 0.2 ms each."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,21 @@ class DenseOptions:
         graph_from: rows from which a segment gets a graph; below, an exact scan takes two or three milliseconds.
         lists_from: rows from which it gets inverted lists instead, which take a tenth of a graph's memory and a
             sixth of its time to build, and are slower to search where there are many rows.
-        oversample: for "binary", how many rows the signs propose for each one asked for.
+        oversample: how many rows the signs propose for each one asked for.
+        signs: keep them with float codecs too, d / 8 + 8 bytes a row, for searches that need not be exact: those
+            that propose candidates among many rows.
     """
 
     codec: DenseCodec = "float16"
     graph_from: int = 150_000
     lists_from: int = 5_000_000
     oversample: int = 8
+    signs: bool = True
+
+    @property
+    def keeps_signs(self) -> bool:
+        """Whether signs stand beside the values."""
+        return self.codec == "binary" or (self.signs and self.codec != "int8")
 
     def __post_init__(self) -> None:
         check_codec(self.codec)
@@ -78,7 +93,7 @@ def write_dense(
         InputError: a batch has another width, or a value cannot be kept.
     """
     blocks = (encode_values(batch, options.codec) for batch in batches_of(batches, width))
-    return _write(writer, prefix, width, blocks, options.codec)
+    return _write(writer, prefix, width, blocks, options)
 
 
 def merge_dense(
@@ -94,7 +109,7 @@ def merge_dense(
     widths = {part.width for part, _ in parts}
     if len(widths) != 1:
         raise InputError(f"cannot merge dense parts of the widths {sorted(widths)}: give parts of one width")
-    return _write(writer, prefix, widths.pop(), _stored(parts, options.codec), options.codec)
+    return _write(writer, prefix, widths.pop(), _stored(parts, options.codec), options)
 
 
 def _stored(
@@ -116,10 +131,10 @@ def _write(
     prefix: str,
     width: int,
     blocks: Iterable[tuple[Values, FloatArray | None]],
-    codec: DenseCodec,
+    options: DenseOptions,
 ) -> int:
-    beside = _Beside(width, codec)
-    rows = writer.stream(f"{prefix}.values", value_type(codec), (width,), beside.collect(blocks))
+    beside = _Beside(width, options)
+    rows = writer.stream(f"{prefix}.values", value_type(options.codec), (width,), beside.collect(blocks))
     for name, array in beside.arrays().items():
         writer.add(f"{prefix}.{name}", array)
     return rows
@@ -128,8 +143,8 @@ def _write(
 class _Beside:
     """What a codec keeps beside the values: gathered while they are written."""
 
-    def __init__(self, width: int, codec: DenseCodec) -> None:
-        self._codec = codec
+    def __init__(self, width: int, options: DenseOptions) -> None:
+        self._options = options
         self._scales: list[FloatArray] = [np.zeros(0, np.float32)]
         self._signs = [encode_signs(np.zeros((0, width), np.float32), np.zeros(width, np.float32))]
 
@@ -137,7 +152,7 @@ class _Beside:
         for values, scales in blocks:
             if scales is not None:
                 self._scales.append(scales)
-            if self._codec == "binary" and len(values):
+            if self._options.keeps_signs and len(values):
                 self._add_signs(decode_values(values, scales))
             yield values
 
@@ -148,10 +163,10 @@ class _Beside:
         self._signs.append(encode_signs(vectors, center))
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        if value_type(self._codec) != np.int8:
-            return {}
-        found: dict[str, NDArray[np.generic]] = {"scales": np.concatenate(self._scales)}
-        if self._codec == "binary":
+        found: dict[str, NDArray[np.generic]] = {}
+        if value_type(self._options.codec) == np.int8:
+            found["scales"] = np.concatenate(self._scales)
+        if self._options.keeps_signs:
             found["center"] = self._signs[-1].center
             for name in ("bits", "factors", "offsets"):
                 found[name] = np.concatenate([getattr(signs, name) for signs in self._signs])
@@ -204,10 +219,14 @@ class DensePart:
     @property
     def codec(self) -> DenseCodec:
         """How the vectors are kept."""
-        if self._signs is not None:
+        if self._is_binary:
             return "binary"
         codecs: dict[str, DenseCodec] = {"float32": "float32", "float16": "float16", "int8": "int8"}
         return codecs[self._values.dtype.name]
+
+    @property
+    def _is_binary(self) -> bool:
+        return self._signs is not None and self._values.dtype == np.int8
 
     @property
     def bytes(self) -> int:
@@ -245,34 +264,76 @@ class DensePart:
     def search(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> tuple[IntArray, FloatArray]:
         """The best k allowed rows and their scores, best first, ties by ascending row.
 
-        Exact where it scans codecs other than "binary"; with a graph or with signs, at least 98 of the best 100
-        are found as a rule.
+        Exact where it scans codecs other than "binary"; with a graph or by signs, at least 98 of the best 100 are
+        found as a rule.
+
+        Raises:
+            InputError: k is less than 1, or the query has another width.
+        """
+        found = self.find(query, k, allowed)
+        return found.rows[:k], found.scores[:k]
+
+    def find(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> Found:
+        """As `search`; where it scans, with all rows that equal the last, and with the scores of all allowed rows.
 
         Raises:
             InputError: k is less than 1, or the query has another width.
         """
         check_k(k)
-        query = self._checked(query)
-        count = len(self) if allowed is None else int(np.count_nonzero(allowed))
-        if count == len(self):
-            allowed = None
+        query, allowed, count = self._checked(query), *self._counted(allowed)
         if count == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return NOTHING
         rows = self._by_graph(query, k, allowed, count)
-        if rows is None:
-            rows = None if allowed is None else np.flatnonzero(allowed)
-            rows = self._by_signs(query, k, rows, count)
-        scores = dot_rows(self._values, self._scales, query, rows)
-        best = best_places(scores, k)
-        return best if rows is None else rows[best], scores[best]
+        if rows is not None:
+            return self._best(query, k, rows)
+        if self._is_binary and k * self._options.oversample + _SIGNS_FEWEST < count:
+            return self._by_signs(query, k, allowed)
+        return self._scan(query, k, allowed, count)()
 
-    def _by_signs(self, query: FloatArray, k: int, rows: IntArray | None, count: int) -> IntArray | None:
-        """Of the rows, those whose signs look best; or the rows themselves."""
+    def begin(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> Callable[[], Found]:
+        """Candidates, in two steps: other threads may begin with it, and the call that comes back ends it.
+
+        Scans that `find` makes of many rows are made by signs here, if there are any. More than 99 of the best 100
+        are found as a rule, if ten times as many are asked for.
+        """
+        query, allowed, count = self._checked(query), *self._counted(allowed)
+        if self._path is not None or self._is_binary or count < _SIGNS_FROM:
+            return lambda: self.find(query, k, allowed)
+        if self._signs is not None and k * self._options.oversample + _SIGNS_FEWEST < count // 4:
+            work = SharedWork([partial(self._by_signs, query, k, allowed)])
+            return lambda: work.results()[0]
+        return self._scan(query, k, allowed, count)
+
+    def _counted(self, allowed: NDArray[np.bool_] | None) -> tuple[NDArray[np.bool_] | None, int]:
+        """What is allowed, None where it is everything, and how many rows that are."""
+        count = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        return (None if count == len(self) else allowed), count
+
+    def _best(self, query: FloatArray, k: int, rows: IntArray) -> Found:
+        """The best of candidates."""
+        best = best_of(Known(dot_rows(self._values, self._scales, query, rows), rows), k)
+        return Found(best.rows, best.scores)
+
+    def _by_signs(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> Found:
+        """The best of the rows whose signs look best."""
+        assert self._signs is not None
+        rows = None if allowed is None else np.flatnonzero(allowed)
         wanted = k * self._options.oversample + _SIGNS_FEWEST
-        if self._signs is None or wanted >= count:
-            return rows
-        best = np.sort(best_places(estimate_rows(self._signs, query, rows), wanted))
-        return best if rows is None else rows[best]
+        likely = contenders(estimate_rows(self._signs, query, rows), wanted)
+        return self._best(query, k, likely if rows is None else rows[likely])
+
+    def _scan(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, count: int) -> Callable[[], Found]:
+        """Score all allowed rows, in several threads; the call that comes back gives the best."""
+        rows, pieces = None if allowed is None else np.flatnonzero(allowed), stretches(count, _STRETCHES, _STRETCH_ROWS)
+        if len(pieces) == 1:
+            return lambda: best_of(Known(dot_rows(self._values, self._scales, query, rows), rows), k)
+        work = SharedWork([partial(self._score_stretch, query, rows, piece) for piece in pieces])
+        return lambda: best_of(Known(np.concatenate(work.results()), rows), k)
+
+    def _score_stretch(self, query: FloatArray, rows: IntArray | None, stretch: slice) -> FloatArray:
+        if rows is not None:
+            return dot_rows(self._values, self._scales, query, rows[stretch])
+        return dot_rows(self._values[stretch], None if self._scales is None else self._scales[stretch], query, None)
 
     def _by_graph(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, count: int) -> IntArray | None:
         """Candidates in ascending order; None where scanning is cheaper, or safer."""
@@ -298,14 +359,6 @@ class DensePart:
                 if self._graph is None:
                     self._path = None
             return self._graph
-
-
-def best_places(scores: FloatArray, k: int) -> IntArray:
-    """Places of the best k scores, best first, ties by ascending place."""
-    places = np.arange(len(scores))
-    if len(scores) > k:
-        places = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
-    return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
 def wants_graph(part: DensePart, options: DenseOptions) -> bool:

@@ -7,9 +7,10 @@
 | int8 | d + 4 bytes | round(v / scale), scale = max abs v / 127 |
 | binary | the int8 row, and d / 8 + 8 bytes | for a first look: the signs of v - center, and two numbers |
 
-Scores of the codec ``binary`` are those of its int8 rows; the signs only say which rows are worth scoring. They
-follow RaBitQ (Gao and Long 2024, 2405.12497), without its rotation, which made no difference. With a center c near
-the mean of the vectors, w = v - c, s = sign(w), and the query split into q = a c + r, a = <q, c> / <c, c>,
+Scores of the codec ``binary`` are those of its int8 rows; the signs only say which rows are worth scoring. They may
+stand beside the values of float32 and float16 as well, for searches that need not be exact. They follow RaBitQ (Gao
+and Long 2024, 2405.12497), without its rotation, which made no difference. With a center c near the mean of the
+vectors, w = v - c, s = sign(w), and the query split into q = a c + r, a = <q, c> / <c, c>,
 
     <q, v> - <q, c>  =  <r, w> + a <c, w>  ~  <r, s> |w|^2 / |w|_1 + a <c, w>
 
@@ -100,7 +101,7 @@ def decode_values(values: Values, scales: FloatArray | None) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Signs:
-    """What ``binary`` keeps for a first look at n rows.
+    """What is kept for a first look at n rows.
 
     Attributes:
         bits: (n, 8 ceil(d / 64)) sign bits of w.

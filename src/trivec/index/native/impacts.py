@@ -13,12 +13,16 @@ from numpy.typing import ArrayLike
 
 from trivec.errors import InputError
 from trivec.index.bm25 import Bm25Options
-from trivec.index.native.impacts_kernels import BoolArray, Formula, Impacts, Query, best
+from trivec.index.native.found import Found, Known, best_of
+from trivec.index.native.impacts_kernels import BoolArray, Formula, Impacts, Query
 from trivec.index.native.impacts_layout import Arrays, read_layout
 from trivec.index.ranking import check_k
 from trivec.types import FloatArray, IntArray
 
-_PLAIN = Formula()
+PLAIN = Formula()
+"""Of learned weights."""
+_OTHERS = 2
+"""How many rows are looked up later for each that is found: about as many as other signals propose."""
 _LOOKUP = 48
 """Looking up one term in one row costs about as much as adding this many postings."""
 
@@ -81,7 +85,7 @@ class ImpactsPart:
         Raises:
             InputError: k is below 1, or the arguments do not fit together.
         """
-        return self._search(terms, weights, _PLAIN, k, allowed)
+        return self._search(terms, weights, PLAIN, k, allowed)
 
     def score(self, terms: ArrayLike, weights: ArrayLike, rows: ArrayLike) -> FloatArray:
         """Scores of rows, bit for bit those of `search`; 0 where no term is shared.
@@ -89,7 +93,7 @@ class ImpactsPart:
         Raises:
             InputError: a row is not there, or terms and weights do not fit together.
         """
-        return self._impacts.score(make_query(terms, weights), _PLAIN, self._check_rows(rows))
+        return self._impacts.score(make_query(terms, weights), PLAIN, self._check_rows(rows))
 
     def bm25_search(
         self,
@@ -137,21 +141,42 @@ class ImpactsPart:
             counts[known] = self._impacts.frequencies(places, mask)
         return counts
 
+    def find(
+        self,
+        terms: ArrayLike,
+        weights: ArrayLike,
+        k: int,
+        allowed: BoolArray | None = None,
+        formula: Formula = PLAIN,
+        more: bool = False,
+    ) -> Found:
+        """As `search` and `bm25_search`, by a formula.
+
+        Args:
+            terms: as in `search`.
+            weights: as in `search`.
+            k: as in `search`.
+            allowed: as in `search`.
+            formula: what a stored value counts.
+            more: scores of other rows will be asked for. Where adding up all lists is less work than looking these up
+                later, the answer tells the scores of all allowed rows, and has all rows that equal the last.
+        """
+        check_k(k)
+        query, mask = make_query(terms, weights), self._check_mask(allowed)
+        postings = int(self.frequencies(query.terms).sum())
+        if mask is not None and int(np.count_nonzero(mask)) * len(query.terms) * _LOOKUP < postings:
+            rows = np.flatnonzero(mask)
+            return best_of(Known(self._impacts.score(query, formula, rows), rows), k, least=0)
+        if more and postings < _OTHERS * k * len(query.terms) * _LOOKUP:
+            sums = self._impacts.sums(query, formula)
+            return best_of(Known(sums if mask is None else np.where(mask, sums, np.float32(-1))), k, least=0)
+        return Found(*self._impacts.search(query, formula, k, mask))
+
     def _search(
         self, terms: ArrayLike, weights: ArrayLike, formula: Formula, k: int, allowed: BoolArray | None
     ) -> tuple[IntArray, FloatArray]:
-        check_k(k)
-        query, mask = make_query(terms, weights), self._check_mask(allowed)
-        if mask is not None and self._few(query, mask):
-            rows = np.flatnonzero(mask)
-            places, scores = best(self._impacts.score(query, formula, rows), k)
-            return rows[places], scores
-        return self._impacts.search(query, formula, k, mask)
-
-    def _few(self, query: Query, mask: BoolArray) -> bool:
-        """Whether scoring each allowed row is less work than adding up the lists."""
-        postings = int(self.frequencies(query.terms).sum())
-        return int(np.count_nonzero(mask)) * len(query.terms) * _LOOKUP < postings
+        found = self.find(terms, weights, k, allowed, formula)
+        return found.rows[:k], found.scores[:k]
 
     def _check_mask(self, mask: BoolArray | None) -> BoolArray | None:
         if mask is None:
@@ -180,10 +205,11 @@ def make_query(terms: ArrayLike, weights: ArrayLike) -> Query:
     numbers, values = np.asarray(terms, np.int64).reshape(-1), np.asarray(weights, np.float64).reshape(-1)
     if len(numbers) != len(values) or not np.isfinite(values).all():
         raise InputError(f"{len(numbers)} terms with weights {values}: give one finite weight a term")
-    distinct, where = np.unique(numbers, return_inverse=True)
-    totals = (values if len(distinct) == len(numbers) else np.bincount(where, values)).astype(np.float32)
-    if len(distinct) < len(numbers):
-        numbers = distinct
+    if (np.diff(numbers) > 0).all():
+        totals = values.astype(np.float32)
+    else:
+        numbers, where = np.unique(numbers, return_inverse=True)
+        totals = np.bincount(where, values).astype(np.float32)
     kept = (totals != 0) & (numbers >= 0) & (numbers <= np.iinfo(np.int32).max)
     numbers, totals = numbers[kept], totals[kept]
     order = np.lexsort((numbers, -np.abs(totals)))

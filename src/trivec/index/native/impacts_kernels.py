@@ -93,6 +93,16 @@ class Impacts:
         )
         return rows[:found], scores[:found]
 
+    def sums(self, query: Query, formula: Formula) -> FloatArray:
+        """Scores of all rows."""
+        places, known = self.lists.find(query.terms)
+        places, weights = places[known], query.weights[known]
+        if _kernels is None:
+            return _sums(self.lists, places, weights, formula)
+        scores = np.empty(len(self.lists.lengths), np.float32)
+        _kernels.sums(self._lists, self._block, places, weights, formula.saturated, formula.numbers, scores)
+        return scores
+
     def score(self, query: Query, formula: Formula, rows: IntArray) -> FloatArray:
         """Scores of rows that are there."""
         if _kernels is None:

@@ -92,7 +92,7 @@ class NativeOptions:
         Never by a graph, which for vectors of some thousand values is slow to build, and loses candidates that the
         encodings, being noisy, can ill spare.
         """
-        return replace(self.dense, codec="int8", graph_from=self.dense.lists_from)
+        return replace(self.dense, codec="int8", graph_from=self.dense.lists_from, signs=False)
 
 
 @dataclass(frozen=True)

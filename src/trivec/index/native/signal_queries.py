@@ -1,29 +1,30 @@
 """A query by one signal, made ready once and asked of every segment.
 
-`best` gives rows and scores of a segment, best first: the best k, and beyond them every row that scores the same as
-the last of these. A segment knows rows and not ids, so only whoever ranks all segments can order equal scores.
+`best` gives rows and scores of a segment, best first: the best k, and beyond them at least every row that scores the
+same as the last of these. A segment knows rows and not ids, so only whoever ranks all segments can order equal
+scores. With ``more``, scores of other rows will be asked for, and it may tell them at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
 
 from trivec.index.bm25 import Bm25Options
+from trivec.index.native.found import Found, Known, best_of
+from trivec.index.native.impacts_kernels import Formula
 from trivec.index.native.segment import BoolArray, Segment
 from trivec.index.native.settings import NativeOptions
 from trivec.types import FloatArray, IntArray
-
-Found: TypeAlias = tuple[IntArray, FloatArray]
 
 
 class SignalQuery(Protocol):
     """What the segments are asked."""
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k rows among those allowed, and all that equal the last."""
         ...
 
@@ -38,11 +39,16 @@ class DenseQuery:
 
     vector: FloatArray
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k rows among those allowed, and all that equal the last."""
         assert segment.dense is not None
         part = segment.dense
-        return _with_ties(lambda wanted: part.search(self.vector, wanted, allowed), len(segment), k)
+        return _with_ties(lambda wanted: part.find(self.vector, wanted, allowed), len(segment), k)
+
+    def begin(self, segment: Segment, k: int, allowed: BoolArray | None) -> Callable[[], Found]:
+        """The best k rows or about these, in two steps: see `DensePart.begin`."""
+        assert segment.dense is not None
+        return segment.dense.begin(self.vector, k, allowed)
 
     def score(self, segment: Segment, rows: IntArray) -> FloatArray:
         """Scores of rows, in the order asked."""
@@ -57,11 +63,12 @@ class SparseQuery:
     terms: IntArray
     weights: FloatArray
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k rows that share a term, among those allowed, and all that equal the last."""
         assert segment.sparse is not None
         part = segment.sparse
-        return _with_ties(lambda wanted: part.search(self.terms, self.weights, wanted, allowed), len(segment), k)
+        asked = self.terms, self.weights
+        return _with_ties(lambda wanted: part.find(*asked, wanted, allowed, more=more), len(segment), k)
 
     def score(self, segment: Segment, rows: IntArray) -> FloatArray:
         """Scores of rows, in the order asked."""
@@ -78,12 +85,12 @@ class Bm25Query:
     average_length: float
     options: Bm25Options
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k rows that share a term, among those allowed, and all that equal the last."""
         assert segment.terms is not None
         part = segment.terms
-        asked = (self.terms, self.weights, self.average_length, self.options)
-        return _with_ties(lambda wanted: part.bm25_search(*asked, wanted, allowed), len(segment), k)
+        asked, formula = (self.terms, self.weights), Formula.bm25(self.options, self.average_length)
+        return _with_ties(lambda wanted: part.find(*asked, wanted, allowed, formula, more), len(segment), k)
 
     def score(self, segment: Segment, rows: IntArray) -> FloatArray:
         """Scores of rows, in the order asked."""
@@ -97,10 +104,10 @@ class MultiQuery:
 
     vectors: FloatArray
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k rows among those allowed, and all that equal the last."""
         rows = np.arange(len(segment)) if allowed is None else np.flatnonzero(allowed)
-        return best_of(rows, self.score(segment, rows), k)
+        return best_of(Known(self.score(segment, rows), rows), k)
 
     def score(self, segment: Segment, rows: IntArray) -> FloatArray:
         """Scores of rows, in the order asked."""
@@ -117,34 +124,27 @@ class StagedMultiQuery:
     encoding: FloatArray
     options: NativeOptions
 
-    def best(self, segment: Segment, k: int, allowed: BoolArray | None) -> Found:
+    def best(self, segment: Segment, k: int, allowed: BoolArray | None, more: bool = False) -> Found:
         """The best k of the candidates, and all that equal the last."""
         encodings = segment.encodings(self.options)
         if encodings is None:
-            return self.exact.best(segment, k, allowed)
+            return self.exact.best(segment, k, allowed, more)
         wanted = min(max(k, self.options.multi_candidates), len(segment))
         rows = np.sort(encodings.search(self.encoding, wanted, allowed)[0])
-        return best_of(rows, self.exact.score(segment, rows), k)
+        best = best_of(Known(self.exact.score(segment, rows), rows), k)
+        return Found(best.rows, best.scores)
 
     def score(self, segment: Segment, rows: IntArray) -> FloatArray:
         """Exact scores of rows, in the order asked."""
         return self.exact.score(segment, rows)
 
 
-def best_of(rows: IntArray, scores: FloatArray, k: int) -> Found:
-    """The best k of scored rows, best first, and all that equal the last. Equal ones keep their order."""
-    if len(scores) > k:
-        kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
-        rows, scores = rows[kept], scores[kept]
-    order = np.argsort(-scores, kind="stable")
-    return rows[order], scores[order]
-
-
 def _with_ties(search: Callable[[int], Found], most: int, k: int) -> Found:
     """Search deeper until the score falls below that of the k-th, or there is nothing more."""
     wanted = min(k + 1, most)
     while True:
-        rows, scores = search(wanted)
-        if len(rows) < wanted or wanted == most or scores[-1] < scores[k - 1]:
-            return rows, scores
+        found = search(wanted)
+        whole = found.known is not None or len(found.rows) < wanted or wanted == most
+        if whole or found.scores[-1] < found.scores[k - 1]:
+            return found
         wanted = min(4 * wanted, most)

@@ -29,10 +29,12 @@ from trivec.index.native.catalog import Catalog
 from trivec.index.native.checking import copy_store, verify_store
 from trivec.index.native.contents import Contents
 from trivec.index.native.payload import read_payload
+from trivec.index.native.proposing import propose
 from trivec.index.native.rewriting import Rewriter
 from trivec.index.native.settings import NativeOptions, NativeSettings
 from trivec.index.native.view import Places, View
 from trivec.index.native.writer import Writer
+from trivec.index.proposals import Proposals, propose_by_search
 from trivec.index.queries import term_counts
 from trivec.index.ranking import Ranking, check_k
 from trivec.index.schema import VectorSchema, check_upsert
@@ -208,9 +210,7 @@ class NativeStore:
         def ask(view: View) -> Ranking:
             if view.state.settings.schema is None:
                 return Ranking([], np.zeros(0, np.float32))
-            places, ranking = view.search(view.ask(signal, query), k, where)
-            self._remember(ranking.ids, view.numbers_at(places).tolist())
-            return ranking
+            return view.search(view.ask(signal, query), k, where)
 
         return self._contents.read(ask)
 
@@ -221,6 +221,19 @@ class NativeStore:
             if view.state.settings.schema is None:
                 return np.zeros(len(ids), np.float32)
             return view.score(view.ask(signal, query), self._places(view, ids))
+
+        return self._contents.read(ask)
+
+    def propose(
+        self, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None = None, complete: bool = True
+    ) -> Proposals:
+        """The best k passages by each of several signals, together."""
+        check_k(k)
+
+        def ask(view: View) -> Proposals:
+            if view.state.settings.schema is None:
+                return propose_by_search(self, signals, query, k, where, complete)
+            return propose(view, signals, query, k, where, complete)
 
         return self._contents.read(ask)
 
@@ -237,14 +250,14 @@ class NativeStore:
     def _places(self, view: View, ids: Sequence[str]) -> Places:
         """Where passages lie. Numbers once seen are tried first; the catalogue knows the others."""
         numbers = np.fromiter(map(self._numbers.get, ids, itertools.repeat(-1)), np.int64, len(ids))
-        places = view.find(numbers)
+        places = view.locate(numbers)
         missing = np.flatnonzero(places.rows < 0)
         if len(missing):
             names = [ids[place] for place in missing.tolist()]
             found = self._contents.catalog.numbers(names)
             self._remember(names, found)
             numbers[missing] = found
-            places = view.find(numbers)
+            places = view.locate(numbers)
         return places
 
     def _remember(self, names: Sequence[str], numbers: Sequence[int]) -> None:

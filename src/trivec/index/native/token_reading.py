@@ -20,6 +20,11 @@ from trivec.index.native.token_pages import map_under
 from trivec.tensorfile import FileMap
 from trivec.types import IntArray
 
+try:
+    from trivec.index.native import _reading as _kernels
+except ImportError:  # not built: the same, passage by passage
+    _kernels = None  # type: ignore[assignment]
+
 _FROM_BYTES = 96 << 20
 """Smaller arrays may stay in memory as a whole, so nothing is gained by reading them."""
 
@@ -42,12 +47,8 @@ class TokenReader:
         tokens, offsets = tokens_of(whole.offsets, rows)
         values = self._buffer(int(offsets[-1]), whole.codes.values)
         row_bytes = whole.codes.values.itemsize * int(np.prod(values.shape[1:]))
-        view = values.reshape(-1).view(np.uint8).data
-        places = (self._start + whole.offsets[rows] * row_bytes).tolist()
-        ends = (offsets * row_bytes).tolist()
-        for place, first, last in zip(places, ends[:-1], ends[1:], strict=True):
-            if os.preadv(self._pages.handle, [view[first:last]], place) != last - first:
-                raise damaged(ValueError(f"the file ends before byte {place + last - first}"))
+        places = self._start + whole.offsets[rows] * row_bytes
+        _read(self._pages.handle, places, np.diff(offsets) * row_bytes, values.reshape(-1).view(np.uint8))
         return replace(whole, codes=whole.codes.with_values(values, tokens), offsets=offsets)
 
     def _buffer(self, count: int, like: NDArray[Any]) -> NDArray[Any]:
@@ -55,6 +56,21 @@ class TokenReader:
         if held is None or len(held) < count:
             held = self._buffers.values = np.empty((count, *like.shape[1:]), like.dtype)
         return held[:count]
+
+
+def _read(file: int, places: IntArray, lengths: IntArray, out: NDArray[np.uint8]) -> None:
+    """Fill ``out`` with stretches of a file, end to end."""
+    if _kernels is not None:
+        try:
+            _kernels.gather(file, places, lengths, out)
+        except ValueError as error:
+            raise damaged(error) from error
+        return
+    start = 0
+    for place, length in zip(places.tolist(), lengths.tolist(), strict=True):
+        if os.preadv(file, [out[start : start + length].data], place) != length:
+            raise damaged(ValueError(f"the file ends before byte {place + length}"))
+        start += length
 
 
 def reader_of(passages: CodedPassages) -> TokenReader | None:

@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from trivec.embeddings import Embeddings
 from trivec.index.filters import Filter
 from trivec.index.native.encodings import encode_query
+from trivec.index.native.found import NOTHING, Found
 from trivec.index.native.records import State
 from trivec.index.native.segment import BoolArray, Segment
 from trivec.index.native.signal_queries import (
     Bm25Query,
     DenseQuery,
-    Found,
     MultiQuery,
     SignalQuery,
     SparseQuery,
     StagedMultiQuery,
 )
 from trivec.index.queries import row_weights, term_counts
-from trivec.index.ranking import Ranking, best_rows, contenders
+from trivec.index.ranking import Ranking, best_rows, chosen_rows
 from trivec.types import FloatArray, IntArray, Signal
 
 
@@ -68,6 +68,10 @@ class Places:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def select(self, which: IntArray | slice) -> Places:
+        """Some of the places."""
+        return Places(self.members[which], self.rows[which])
 
     def by_member(self) -> Iterator[tuple[int, IntArray | slice]]:
         """Every member that occurs, and which of the places are in it."""
@@ -149,25 +153,30 @@ class View:
             return exact
         return StagedMultiQuery(exact, encode_query(exact.vectors, self.state.settings), options)
 
-    def search(self, asked: SignalQuery, k: int, where: Filter | None) -> tuple[Places, Ranking]:
-        """The best k passages, and where they lie."""
-        found: list[Found] = []
-        for member in self.members:
-            allowed = member.allowed(where)
-            found.append(
-                _NOTHING if allowed is not None and not allowed.any() else asked.best(member.segment, k, allowed)
-            )
-        places = Places(
-            np.repeat(np.arange(len(found)), [len(rows) for rows, _ in found]),
-            np.concatenate([_NOTHING[0], *(rows for rows, _ in found)]),
-        )
-        scores = np.concatenate([_NOTHING[1], *(scores for _, scores in found)])
-        kept = contenders(scores, k)
-        places, scores = Places(places.members[kept], places.rows[kept]), scores[kept]
-        names = self._names_at(places)
-        order = best_rows(names.tolist(), scores, k)
-        ranking = Ranking(names[order].tolist(), np.asarray(scores[order], np.float32))
-        return Places(places.members[order], places.rows[order]), ranking
+    def search(self, asked: SignalQuery, k: int, where: Filter | None) -> Ranking:
+        """The best k passages."""
+        places, scores = _joined(self.find(asked, k, [member.allowed(where) for member in self.members]))
+        order = best_rows(lambda place: self.name_at(places, place), scores, k)
+        return Ranking(self.names_at(places.select(order)).tolist(), scores[order])
+
+    def find(self, asked: SignalQuery, k: int, allowed: Sequence[BoolArray | None], more: bool = False) -> list[Found]:
+        """What each member finds among its allowed rows. With ``more``, scores of other rows will be asked for."""
+        return [
+            NOTHING if mask is not None and not mask.any() else asked.best(member.segment, k, mask, more)
+            for member, mask in zip(self.members, allowed, strict=True)
+        ]
+
+    def begin(self, asked: DenseQuery, k: int, allowed: Sequence[BoolArray | None]) -> Callable[[], list[Found]]:
+        """The best k of each member or about these, in two steps: see `DensePart.begin`."""
+        parts = zip(self.members, allowed, strict=True)
+        ends = [asked.begin(member.segment, k, mask) for member, mask in parts]
+        return lambda: [end() for end in ends]
+
+    def chosen(self, found: Sequence[Found], k: int) -> tuple[Places, FloatArray]:
+        """The best k of what the members found, in no order that means anything, and their scores."""
+        places, scores = _joined(found)
+        rows = chosen_rows(lambda place: self.name_at(places, place), scores, k)
+        return places.select(rows), scores[rows]
 
     def score(self, asked: SignalQuery, places: Places) -> FloatArray:
         """Scores of passages, shape (len(places),); 0 for one that is not there."""
@@ -176,20 +185,37 @@ class View:
             scores[chosen] = asked.score(self.members[member].segment, places.rows[chosen])
         return scores
 
-    def _names_at(self, places: Places) -> NDArray[np.object_]:
+    def name_at(self, places: Places, place: int) -> str:
+        """The id of one passage that is there."""
+        row = places.rows[place : place + 1]
+        return str(self.members[int(places.members[place])].segment.names(row)[0])
+
+    def names_at(self, places: Places) -> NDArray[np.object_]:
+        """The ids of passages, all of them there."""
         names = np.empty(len(places), object)
         for member, chosen in places.by_member():
             names[chosen] = self.members[member].segment.names(places.rows[chosen])
         return names
 
-    def numbers_at(self, places: Places) -> IntArray:
-        """Passage numbers at places, all of them there."""
-        numbers = np.empty(len(places), np.int64)
-        for member, chosen in places.by_member():
-            numbers[chosen] = self.members[member].segment.numbers[places.rows[chosen]]
-        return numbers
+    @cached_property
+    def _row_starts(self) -> IntArray:
+        return np.cumsum([0, *(len(member.segment) for member in self.members)])
 
-    def find(self, numbers: IntArray) -> Places:
+    @property
+    def rows(self) -> int:
+        """Rows of all segments, dead ones included."""
+        return int(self._row_starts[-1])
+
+    def row_numbers(self, places: Places) -> IntArray:
+        """Places as numbers: rows counted through all segments."""
+        return self._row_starts[places.members] + places.rows
+
+    def places_of(self, row_numbers: IntArray) -> Places:
+        """The places that have these numbers."""
+        members = np.searchsorted(self._row_starts, row_numbers, "right") - 1
+        return Places(members, row_numbers - self._row_starts[members])
+
+    def locate(self, numbers: IntArray) -> Places:
         """Where live passages with these numbers lie."""
         holders = np.searchsorted(self._starts, numbers, "right") - 1
         places = Places(holders, np.full(len(numbers), -1))
@@ -249,7 +275,13 @@ class View:
 
 _ASKED = 32
 """Queries, by signal, whose ready form a view keeps."""
-_NOTHING: Found = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+def _joined(found: Sequence[Found]) -> tuple[Places, FloatArray]:
+    """What each member found, end to end."""
+    members = np.repeat(np.arange(len(found)), [len(part.rows) for part in found])
+    rows = np.concatenate([NOTHING.rows, *(part.rows for part in found)])
+    return Places(members, rows), np.concatenate([NOTHING.scores, *(part.scores for part in found)])
 
 
 def _pairs(terms: Iterable[int], weights: Iterable[float]) -> tuple[IntArray, FloatArray]:

@@ -171,7 +171,7 @@ def _settled(settings: NativeSettings, vectors: Embeddings) -> NativeSettings:
 
 def _bury(changes: Changes, view: View, numbers: Sequence[int]) -> None:
     """Mark rows as dead, and drop segments that have no others."""
-    places = view.find(np.asarray(numbers, np.int64))
+    places = view.locate(np.asarray(numbers, np.int64))
     for place, chosen in places.by_member():
         member = view.members[place]
         alive = np.ones(len(member.segment), np.bool_) if member.alive is None else member.alive.copy()

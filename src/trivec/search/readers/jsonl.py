@@ -19,10 +19,11 @@ def read_jsonl(file: SourceFile, reading: Reading) -> Iterator[Found]:
 
 def documents_in_lines(lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading) -> Iterator[Found]:
     """The documents of numbered lines."""
-    return documents_of(_rows(lines, file, reading), file, reading)
+    return documents_of(rows_in_lines(lines, file, reading), file, reading)
 
 
-def _rows(lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading) -> Iterator[tuple[int, object]]:
+def rows_in_lines(lines: Iterable[tuple[int, str]], file: SourceFile, reading: Reading) -> Iterator[tuple[int, object]]:
+    """The values of numbered lines; a broken one is bad by itself."""
     for number, line in lines:
         if not line.strip():
             continue

@@ -7,7 +7,7 @@ hold newlines; in a .tsv, as IANA registers it, quotes are ordinary characters a
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from trivec.errors import InputError
@@ -31,37 +31,59 @@ def read_tsv(file: SourceFile, reading: Reading) -> Iterator[Found]:
 
 def _read_table(file: SourceFile, reading: Reading, delimiter: str, quotes: bool) -> Iterator[Found]:
     with open_bytes(file) as stream:
-        lines = _Lines(decode_lines(stream, file, reading))
-        # The limit belongs to the whole process, so it is only ever raised.
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
-        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
-        cells = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-        yield from documents_of(_rows(cells, lines, file, reading), file, reading)
+        lines = decode_lines(stream, file, reading)
+        yield from documents_of(table_rows(lines, file, reading, check_columns, delimiter, quotes), file, reading)
 
 
-def _rows(
-    cells: Iterator[list[str]], lines: _Lines, file: SourceFile, reading: Reading
-) -> Iterator[tuple[int, object]]:
-    """Numbered by the line each row begins in."""
+def table_rows(
+    lines: Iterable[tuple[int, str]],
+    file: SourceFile,
+    reading: Reading,
+    check: Callable[[list[str], str, Reading], None],
+    delimiter: str = ",",
+    quotes: bool = True,
+) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The rows of a table by its header's names, numbered by the line each begins in.
+
+    Args:
+        lines: the table's, numbered.
+        file: what errors name.
+        reading: the rule for bad rows.
+        check: called with the header and its place; it raises `InputError` if the table is of no use.
+        delimiter: between cells.
+        quotes: whether quoted cells may hold the delimiter and newlines.
+    """
+    numbered = _Lines(lines)
+    # The limit belongs to the whole process, so it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
+    table = csv.reader(numbered, delimiter=delimiter, quoting=quoting, strict=True)
     header: list[str] | None = None
+    for first, cells in _filled_rows(table, numbered, file, reading):
+        if header is None:
+            header = [name.strip() for name in cells]
+            check(header, file.place(first), reading)
+        elif len(cells) != len(header):
+            reading.bad(_ragged(file.place(first), cells, header))
+        else:
+            yield first, {name: cell or None for name, cell in zip(header, cells, strict=True)}
+
+
+def _filled_rows(
+    table: Iterator[list[str]], lines: _Lines, file: SourceFile, reading: Reading
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows that have cells."""
     while True:
         first = lines.number + 1
         try:
-            row = next(cells)
+            cells = next(table)
         except StopIteration:
             return
         except csv.Error as error:
             reading.bad(_broken(file.place(first), error))
             continue
-        if not row:
-            continue
-        if header is None:
-            header = [name.strip() for name in row]
-            check_columns(header, file.place(first), reading)
-        elif len(row) != len(header):
-            reading.bad(_ragged(file.place(first), row, header))
-        else:
-            yield first, {name: cell or None for name, cell in zip(header, row, strict=True)}
+        if cells:
+            yield first, cells
 
 
 class _Lines:
