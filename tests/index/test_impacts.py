@@ -214,6 +214,23 @@ def test_pruning_finds_what_a_search_of_everything_finds(
             found, scores = part.bm25_search(terms, weights, 50.0, options, k, allowed)
             assert found.tolist() == ranking(bm25_wanted, k, allowed)
             np.testing.assert_array_equal(scores, bm25_wanted[found])
+            best = part.find(terms, weights, k, allowed, more=True)
+            allowed_rows = every if allowed is None else np.flatnonzero(allowed)
+            assert best.rows[:k].tolist() == ranking(wanted, k, allowed)
+            np.testing.assert_array_equal(best.scores, wanted[best.rows])
+            if best.known is not None:
+                np.testing.assert_array_equal(best.known.of(allowed_rows), wanted[allowed_rows])
+
+
+def test_scores_of_other_rows_come_along_where_lists_are_short() -> None:
+    matrix = zipf_matrix(3000, 50, 3)
+    part, terms, weights = part_of(matrix), [2, 7, 40], [1.0, 0.5, 2.0]
+    wanted = brute_scores(matrix, terms, weights)
+    found = part.find(terms, weights, 40, more=True)
+    assert found.known is not None
+    np.testing.assert_array_equal(found.known.of(np.arange(3000)), wanted)
+    assert part.find(terms, weights, 40).known is None
+    assert part.find([60], [1.0], 40, more=True).rows.tolist() == []  # no list at all
 
 
 @pytest.mark.parametrize("k", [1, 3, 40])
@@ -395,7 +412,10 @@ def test_kernels_keep_within_damaged_arrays(data: st.DataObject) -> None:
     for saturated in (False, True):
         numbers = (0.5, 0.1)
         try:
-            found = BUILT.search(tuple(lists), 8, places, weights, saturated, numbers, 9, allowed, rows, scores)
+            everything = scores.copy() if saturated else None
+            found = BUILT.search(
+                tuple(lists), 8, places, weights, saturated, numbers, 9, allowed, rows, scores, everything
+            )
             assert 0 <= found <= 9
             assert ((rows[:found] >= 0) & (rows[:found] < 30)).all()
         except ValueError as error:
@@ -415,11 +435,12 @@ def test_kernels_refuse_arrays_that_do_not_fit() -> None:
     places, weights, numbers = np.arange(2), np.ones(2, np.float32), (0.0, 0.0)
     rows, scores, counts = np.empty(9, np.int64), np.empty(9, np.float32), np.empty(2, np.int64)
     terms, alive = np.arange(2, dtype=np.int32), np.ones(30, np.bool_)
-    good = [lists, 8, places, weights, False, numbers, 9, None, rows, scores]
+    good = [lists, 8, places, weights, False, numbers, 9, None, rows, scores, None]
     assert BUILT.search(*good) == 9
     swaps: list[tuple[int, Any]] = [
         (1, 0), (1, 4), (1, 2**40), (2, places[:1]), (2, np.array([0, 99])), (2, np.array([-1, 0])), (3, weights[:1]),
-        (6, -1), (6, 10), (7, alive[:5]), (8, rows[:3]), (9, scores[:3]), (0, (lists[0][:-1], *lists[1:])),
+        (6, -1), (6, 10), (7, alive[:5]), (8, rows[:3]), (9, scores[:3]), (10, scores),
+        (0, (lists[0][:-1], *lists[1:])),
     ]  # fmt: skip
     for place, value in swaps:
         with pytest.raises(ValueError, match=r"."):

@@ -10,6 +10,8 @@ import numpy as np
 from trivec.errors import InputError
 from trivec.types import FloatArray, IntArray
 
+_SAMPLED = 32
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -65,7 +67,21 @@ def contenders(scores: FloatArray, k: int) -> IntArray:
     """Places of the best k and of all that equal the last of these, ascending."""
     if len(scores) <= k:
         return np.arange(len(scores))
-    return np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k])
+    rows = _likely(scores, k)
+    values = scores[rows]
+    best: IntArray = rows[values >= np.partition(values, len(values) - k)[len(values) - k]]
+    return best
+
+
+def _likely(scores: FloatArray, k: int) -> IntArray:
+    """Places among which the best k are: few of them as a rule, found by the scores of every 32nd place."""
+    sample = scores[::_SAMPLED]
+    wanted = 2 * (k // _SAMPLED + 8)
+    if wanted < len(sample):
+        rows = np.flatnonzero(scores >= np.partition(sample, len(sample) - wanted)[len(sample) - wanted])
+        if len(rows) >= k:
+            return rows
+    return np.arange(len(scores))
 
 
 def rank_positive(ids: Sequence[str], scores: FloatArray, k: int) -> Ranking:

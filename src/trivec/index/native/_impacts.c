@@ -143,23 +143,11 @@ typedef struct {
     size_t n;
     const char *allowed;  /* NULL: all rows */
     double slack;         /* how far rounding can carry a sum past its bound */
-    float *sums, *norms;
+    float *all;           /* where the score of every row goes; NULL if nobody wants them */
+    float *sums, *norms;  /* of one block */
     uint32_t *candidates;
     Best best;
 } Search;
-
-static inline uint32_t span_of(const Part *part, int64_t block)
-{
-    int64_t left = part->count - block * part->block;
-    return (uint32_t)(left < part->block ? left : part->block);
-}
-
-static void fill_norms(Search *search, int64_t base, uint32_t span)
-{
-    if (search->formula.saturated)
-        for (uint32_t at = 0; at < span; at++)
-            search->norms[at] = norm_of(&search->formula, search->part->lengths[base + at]);
-}
 
 static void add_postings(Search *search, const List *list, uint32_t base, uint32_t span)
 {
@@ -315,23 +303,39 @@ static int worth_looking_up(const Search *search, size_t needed, uint32_t span)
     return favoured * lists * LOOKUP_COST < later;
 }
 
-static void search_window(Search *search, int64_t block)
+/* Add as many lists as every row of the window needs, and say how many those are. */
+static size_t add_needed(Search *search, int64_t base, uint32_t span, size_t needed)
 {
-    const Part *part = search->part;
-    int64_t base = block * part->block;
-    uint32_t span = span_of(part, block);
-    if (search->allowed && !memchr(search->allowed + base, 1, span))
-        return;
-    size_t needed = count_needed(search, block, base + span);
-    if (needed == 0)
-        return;
     memset(search->sums, 0, (size_t)(span + 31) / 32 * 32 * sizeof(float));
-    fill_norms(search, base, span);
+    if (search->formula.saturated)
+        for (uint32_t at = 0; at < span; at++)
+            search->norms[at] = norm_of(&search->formula, search->part->lengths[base + at]);
     for (size_t j = 0; j < needed; j++)
         add_postings(search, &search->lists[j], (uint32_t)base, span);
     if (needed < search->n && !worth_looking_up(search, needed, span))
         for (; needed < search->n; needed++)
             add_postings(search, &search->lists[needed], (uint32_t)base, span);
+    return needed;
+}
+
+static void search_window(Search *search, int64_t block)
+{
+    const Part *part = search->part;
+    int64_t base = block * part->block;
+    uint32_t span = (uint32_t)(part->count - base < part->block ? part->count - base : part->block);
+    int none_allowed = search->allowed && !memchr(search->allowed + base, 1, span);
+    if (none_allowed && !search->all)
+        return;
+    size_t needed = count_needed(search, block, base + span);
+    if (search->all)
+        needed = search->n;
+    if (needed == 0)
+        return;
+    needed = add_needed(search, base, span, needed);
+    if (search->all)
+        memcpy(search->all + base, search->sums, span * sizeof(float));
+    if (none_allowed)
+        return;
     size_t n = collect(search, base, span, cut_before(search, needed));
     for (size_t j = needed; j < search->n && n; j++) {
         look_up(search, &search->lists[j], base, n);
@@ -384,23 +388,6 @@ static int64_t search_part(Search *search, int64_t *out_rows, float *out_scores)
     free(search->norms);
     free(search->candidates);
     return found;
-}
-
-/* Scores of all rows. */
-static void sum_rows(Search *search, float *sums)
-{
-    const Part *part = search->part;
-    memset(sums, 0, (size_t)part->count * sizeof *sums);
-    for (int64_t block = 0; block < part->blocks; block++) {
-        int64_t base = block * part->block;
-        uint32_t span = span_of(part, block);
-        search->sums = sums + base;
-        fill_norms(search, base, span);
-        for (size_t j = 0; j < search->n; j++) {
-            enter(&search->lists[j], part, &search->formula, block, base + span);
-            add_postings(search, &search->lists[j], (uint32_t)base, span);
-        }
-    }
 }
 
 /* ---- scores of given rows, from the forward form ---- */
@@ -551,88 +538,70 @@ static PyObject *bad_length(const char *what)
     return NULL;
 }
 
-/* Open the lists of a search; 0, or -1 with an error set. */
-static int open_lists(Search *search, const Py_buffer *places, const Py_buffer *weights)
-{
-    search->n = (size_t)(places->len / 8);
-    search->lists = malloc((search->n + 1) * sizeof *search->lists);
-    if (!search->lists) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (size_t j = 0; j < search->n; j++)
-        if (open_list(search->part, ((const int64_t *)places->buf)[j], ((const float *)weights->buf)[j],
-                      &search->lists[j])) {
-            PyErr_SetString(PyExc_ValueError, "a place is out of range, or the offsets of the postings are damaged");
-            free(search->lists);
-            return -1;
-        }
-    return 0;
-}
-
 /* Run a search whose buffers are open; the number of results, or -1 with an error set. */
 static int64_t run_search(Search *search, const Py_buffer *places, const Py_buffer *weights, int64_t k,
                           int64_t *out_rows, float *out_scores)
 {
-    int64_t found;
+    search->n = (size_t)(places->len / 8);
     search->best.k = (size_t)(k < search->part->count ? k : search->part->count);
-    if (search->best.k == 0 || places->len == 0)
+    if (search->all)
+        memset(search->all, 0, (size_t)search->part->count * sizeof(float));
+    if (search->best.k == 0 || search->n == 0)
         return 0;
-    if (open_lists(search, places, weights))
+    search->lists = malloc(search->n * sizeof *search->lists);
+    if (!search->lists) {
+        PyErr_NoMemory();
         return -1;
+    }
+    int64_t found = -1;
+    for (size_t j = 0; j < search->n; j++)
+        if (open_list(search->part, ((const int64_t *)places->buf)[j], ((const float *)weights->buf)[j],
+                      &search->lists[j])) {
+            PyErr_SetString(PyExc_ValueError, "a place is out of range, or the offsets of the postings are damaged");
+            goto done;
+        }
     Py_BEGIN_ALLOW_THREADS
     found = search_part(search, out_rows, out_scores);
     Py_END_ALLOW_THREADS
     if (found < 0)
         PyErr_NoMemory();
+done:
     free(search->lists);
     return found;
 }
 
-static int run_sums(Search *search, const Py_buffer *places, const Py_buffer *weights, float *out)
-{
-    if (open_lists(search, places, weights))
-        return -1;
-    search->norms = malloc((size_t)search->part->block * sizeof *search->norms);
-    if (search->norms) {
-        Py_BEGIN_ALLOW_THREADS
-        sum_rows(search, out);
-        Py_END_ALLOW_THREADS
-    } else
-        PyErr_NoMemory();
-    int done = search->norms ? 0 : -1;
-    free(search->norms);
-    free(search->lists);
-    return done;
-}
-
 static PyObject *impacts_search(PyObject *self, PyObject *args)
 {
-    PyObject *tuple, *allowed_or_none, *result = NULL;
-    Py_buffer views[PART_VIEWS], places, weights, out_rows, out_scores, allowed = {0};
+    PyObject *tuple, *allowed_or_none, *all_or_none, *result = NULL;
+    Py_buffer views[PART_VIEWS], places, weights, out_rows, out_scores, allowed = {0}, all = {0};
     long long block, k;
     int saturated;
     double base, slope;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OLy*y*p(dd)LOw*w*", &tuple, &block, &places, &weights, &saturated, &base, &slope,
-                          &k, &allowed_or_none, &out_rows, &out_scores))
+    if (!PyArg_ParseTuple(args, "OLy*y*p(dd)LOw*w*O", &tuple, &block, &places, &weights, &saturated, &base, &slope,
+                          &k, &allowed_or_none, &out_rows, &out_scores, &all_or_none))
         return NULL;
     if (open_views(tuple, views, PART_VIEWS))
         goto close;
     if (allowed_or_none != Py_None && PyObject_GetBuffer(allowed_or_none, &allowed, PyBUF_SIMPLE))
+        goto release;
+    if (all_or_none != Py_None && PyObject_GetBuffer(all_or_none, &all, PyBUF_WRITABLE))
         goto release;
     Part part;
     if (part_of(views, block, &part))
         goto release;
     if (allowed.obj && allowed.len != part.count)
         bad_length("allowed");
+    else if (all.obj && all.len / 4 != part.count)
+        bad_length("the scores of all rows");
     else if (places.len / 8 != weights.len / 4)
         bad_length("weights");
     else if (k < 0 || out_rows.len / 8 < (k < part.count ? k : part.count) ||
              out_scores.len / 4 < (k < part.count ? k : part.count))
         bad_length("the result");
     else {
-        Search search = {.part = &part, .formula = {saturated, (float)base, (float)slope}, .allowed = allowed.buf};
+        Search search = {.part = &part, .formula = {saturated, (float)base, (float)slope}, .allowed = allowed.buf,
+                         .all = all.buf};
         int64_t found = run_search(&search, &places, &weights, k, out_rows.buf, out_scores.buf);
         if (found >= 0)
             result = PyLong_FromLongLong(found);
@@ -640,45 +609,14 @@ static PyObject *impacts_search(PyObject *self, PyObject *args)
 release:
     if (allowed.obj)
         PyBuffer_Release(&allowed);
+    if (all.obj)
+        PyBuffer_Release(&all);
     release(views, PART_VIEWS);
 close:
     PyBuffer_Release(&places);
     PyBuffer_Release(&weights);
     PyBuffer_Release(&out_rows);
     PyBuffer_Release(&out_scores);
-    return result;
-}
-
-static PyObject *impacts_sums(PyObject *self, PyObject *args)
-{
-    PyObject *tuple, *result = NULL;
-    Py_buffer views[PART_VIEWS], places, weights, out;
-    long long block;
-    int saturated;
-    double base, slope;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "OLy*y*p(dd)w*", &tuple, &block, &places, &weights, &saturated, &base, &slope, &out))
-        return NULL;
-    if (open_views(tuple, views, PART_VIEWS))
-        goto close;
-    Part part;
-    if (part_of(views, block, &part))
-        goto release;
-    if (places.len / 8 != weights.len / 4)
-        bad_length("weights");
-    else if (out.len / 4 != part.count)
-        bad_length("the result");
-    else {
-        Search search = {.part = &part, .formula = {saturated, (float)base, (float)slope}};
-        if (run_sums(&search, &places, &weights, out.buf) == 0)
-            result = Py_NewRef(Py_None);
-    }
-release:
-    release(views, PART_VIEWS);
-close:
-    PyBuffer_Release(&places);
-    PyBuffer_Release(&weights);
-    PyBuffer_Release(&out);
     return result;
 }
 
@@ -786,9 +724,7 @@ close:
 
 static PyMethodDef methods[] = {
     {"search", impacts_search, METH_VARARGS,
-     "search(part, block, places, weights, saturated, (base, slope), k, allowed, rows, scores) -> found"},
-    {"sums", impacts_sums, METH_VARARGS,
-     "sums(part, block, places, weights, saturated, (base, slope), scores)"},
+     "search(part, block, places, weights, saturated, (base, slope), k, allowed, rows, scores, all) -> found"},
     {"score", impacts_score, METH_VARARGS,
      "score(forward, terms, weights, saturated, (base, slope), rows, scores)"},
     {"frequencies", impacts_frequencies, METH_VARARGS,

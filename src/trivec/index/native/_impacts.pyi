@@ -15,18 +15,9 @@ def search(
     allowed: _Array | None,
     rows: _Array,
     scores: _Array,
+    everything: _Array | None,
     /,
 ) -> int: ...
-def sums(
-    part: tuple[_Array, ...],
-    block: int,
-    places: _Array,
-    weights: _Array,
-    saturated: bool,
-    numbers: tuple[float, float],
-    scores: _Array,
-    /,
-) -> None: ...
 def score(
     forward: tuple[_Array, ...],
     terms: _Array,

@@ -42,6 +42,9 @@ from trivec.types import FloatArray, IntArray
 _BLOCK_BYTES = 1 << 24
 _CENTER_ROWS = 4096
 _SIGNS_FEWEST = 64
+_ROUGH_OVERSAMPLE, _ROUGH_FEWEST = 4, 1000
+"""Of float codecs, whose signs serve only to propose, this many rows for each one asked for and so many more are
+scored: with them 0.999 of the best 100 are among a thousand proposed of 100,000."""
 _SIGNS_FROM = 20_000
 """Fewer rows are scanned, since that takes less than half a millisecond."""
 _STRETCHES, _STRETCH_ROWS = 6, 8192
@@ -57,7 +60,7 @@ class DenseOptions:
         graph_from: rows from which a segment gets a graph; below, an exact scan takes two or three milliseconds.
         lists_from: rows from which it gets inverted lists instead, which take a tenth of a graph's memory and a
             sixth of its time to build, and are slower to search where there are many rows.
-        oversample: how many rows the signs propose for each one asked for.
+        oversample: for "binary", how many rows the signs propose for each one asked for.
         signs: keep them with float codecs too, d / 8 + 8 bytes a row, for searches that need not be exact: those
             that propose candidates among many rows.
     """
@@ -286,8 +289,9 @@ class DensePart:
         rows = self._by_graph(query, k, allowed, count)
         if rows is not None:
             return self._best(query, k, rows)
-        if self._is_binary and k * self._options.oversample + _SIGNS_FEWEST < count:
-            return self._by_signs(query, k, allowed)
+        wanted = k * self._options.oversample + _SIGNS_FEWEST
+        if self._is_binary and wanted < count:
+            return self._by_signs(query, k, allowed, wanted)
         return self._scan(query, k, allowed, count)()
 
     def begin(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> Callable[[], Found]:
@@ -299,8 +303,9 @@ class DensePart:
         query, allowed, count = self._checked(query), *self._counted(allowed)
         if self._path is not None or self._is_binary or count < _SIGNS_FROM:
             return lambda: self.find(query, k, allowed)
-        if self._signs is not None and k * self._options.oversample + _SIGNS_FEWEST < count // 4:
-            work = SharedWork([partial(self._by_signs, query, k, allowed)])
+        wanted = k * _ROUGH_OVERSAMPLE + _ROUGH_FEWEST
+        if self._signs is not None and wanted < count // 4:
+            work = SharedWork([partial(self._by_signs, query, k, allowed, wanted)])
             return lambda: work.results()[0]
         return self._scan(query, k, allowed, count)
 
@@ -314,11 +319,10 @@ class DensePart:
         best = best_of(Known(dot_rows(self._values, self._scales, query, rows), rows), k)
         return Found(best.rows, best.scores)
 
-    def _by_signs(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None) -> Found:
-        """The best of the rows whose signs look best."""
+    def _by_signs(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, wanted: int) -> Found:
+        """The best of those rows whose signs look best."""
         assert self._signs is not None
         rows = None if allowed is None else np.flatnonzero(allowed)
-        wanted = k * self._options.oversample + _SIGNS_FEWEST
         likely = contenders(estimate_rows(self._signs, query, rows), wanted)
         return self._best(query, k, likely if rows is None else rows[likely])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trivec.index.ranking import contenders
 from trivec.types import FloatArray, IntArray
 
 
@@ -44,9 +45,11 @@ def best_of(known: Known, k: int, least: float = -np.inf) -> Found:
     Equal ones come by ascending row.
     """
     scores = known.scores
-    places = np.arange(len(scores)) if least == -np.inf else np.flatnonzero(scores > least)
-    if len(places) > k:
-        values = scores[places]
-        places = places[values >= np.partition(values, len(values) - k)[len(values) - k]]
+    if least > -np.inf:
+        # before anything is compared with the k-th best: many equal scores, most of them 0, make that slow
+        some = np.flatnonzero(scores > least)
+        places = some[contenders(scores[some], k)]
+    else:
+        places = contenders(scores, k)
     places = places[np.argsort(-scores[places], kind="stable")]
     return Found(places if known.rows is None else known.rows[places], scores[places], known)

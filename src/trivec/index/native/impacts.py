@@ -159,7 +159,7 @@ class ImpactsPart:
             allowed: as in `search`.
             formula: what a stored value counts.
             more: scores of other rows will be asked for. Where adding up all lists is less work than looking these up
-                later, the answer tells the scores of all allowed rows, and has all rows that equal the last.
+                later, the answer tells the scores of all allowed rows.
         """
         check_k(k)
         query, mask = make_query(terms, weights), self._check_mask(allowed)
@@ -168,8 +168,8 @@ class ImpactsPart:
             rows = np.flatnonzero(mask)
             return best_of(Known(self._impacts.score(query, formula, rows), rows), k, least=0)
         if more and postings < _OTHERS * k * len(query.terms) * _LOOKUP:
-            sums = self._impacts.sums(query, formula)
-            return best_of(Known(sums if mask is None else np.where(mask, sums, np.float32(-1))), k, least=0)
+            best, scores, everything = self._impacts.search_all(query, formula, k, mask)
+            return Found(best, scores, Known(everything))
         return Found(*self._impacts.search(query, formula, k, mask))
 
     def _search(

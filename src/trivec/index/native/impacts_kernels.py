@@ -82,26 +82,32 @@ class Impacts:
 
     def search(self, query: Query, formula: Formula, k: int, allowed: BoolArray | None) -> tuple[IntArray, FloatArray]:
         """Rows that score above 0 and their scores: the best k, best first, ties by ascending row."""
+        return self._search(query, formula, k, allowed, None)
+
+    def search_all(
+        self, query: Query, formula: Formula, k: int, allowed: BoolArray | None
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        """As `search`, and the scores of all rows, allowed or not."""
+        everything = np.empty(len(self.lists.lengths), np.float32)
+        return *self._search(query, formula, k, allowed, everything), everything
+
+    def _search(
+        self, query: Query, formula: Formula, k: int, allowed: BoolArray | None, everything: FloatArray | None
+    ) -> tuple[IntArray, FloatArray]:
         places, known = self.lists.find(query.terms)
         places, weights = places[known], query.weights[known]
         if _kernels is None:
-            return best(_sums(self.lists, places, weights, formula), k, allowed)
+            sums = _sums(self.lists, places, weights, formula)
+            if everything is not None:
+                everything[:] = sums
+            return best(sums, k, allowed)
         room = min(k, len(self.lists.lengths))
         rows, scores = np.empty(room, np.int64), np.empty(room, np.float32)
         found = _kernels.search(
-            self._lists, self._block, places, weights, formula.saturated, formula.numbers, k, allowed, rows, scores
-        )
+            self._lists, self._block, places, weights, formula.saturated, formula.numbers, k, allowed, rows, scores,
+            everything,
+        )  # fmt: skip
         return rows[:found], scores[:found]
-
-    def sums(self, query: Query, formula: Formula) -> FloatArray:
-        """Scores of all rows."""
-        places, known = self.lists.find(query.terms)
-        places, weights = places[known], query.weights[known]
-        if _kernels is None:
-            return _sums(self.lists, places, weights, formula)
-        scores = np.empty(len(self.lists.lengths), np.float32)
-        _kernels.sums(self._lists, self._block, places, weights, formula.saturated, formula.numbers, scores)
-        return scores
 
     def score(self, query: Query, formula: Formula, rows: IntArray) -> FloatArray:
         """Scores of rows that are there."""

@@ -144,7 +144,7 @@ def _with_ties(search: Callable[[int], Found], most: int, k: int) -> Found:
     wanted = min(k + 1, most)
     while True:
         found = search(wanted)
-        whole = found.known is not None or len(found.rows) < wanted or wanted == most
+        whole = len(found.rows) != wanted or wanted == most
         if whole or found.scores[-1] < found.scores[k - 1]:
             return found
         wanted = min(4 * wanted, most)

@@ -52,3 +52,8 @@ def taking_part(
 ) -> list[tuple[Signal, float, FloatArray]]:
     """Name, weight and scores of the signals that are there and have a weight."""
     return [(name, weights[name], scores) for name, scores in signals.items() if weights.get(name)]
+
+
+def without_missing(scores: FloatArray) -> FloatArray:
+    """Scores with 0 where one is missing; `numpy.nan_to_num` does the same, but takes several times as long."""
+    return np.where(np.isnan(scores), np.float32(0), scores)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from trivec.search.fusion.rule import check_weights, taking_part
+from trivec.search.fusion.rule import check_weights, taking_part, without_missing
 from trivec.types import FloatArray, Signal
 
 
@@ -27,4 +27,4 @@ class WeightedSum:
     def contributions(self, signals: Mapping[Signal, FloatArray]) -> dict[Signal, FloatArray]:
         """See `Fusion.contributions`."""
         parts = taking_part(self.weights, signals)
-        return {name: np.float32(weight) * np.nan_to_num(scores, nan=0.0) for name, weight, scores in parts}
+        return {name: np.float32(weight) * without_missing(scores) for name, weight, scores in parts}
