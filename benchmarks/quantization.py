@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -28,7 +29,7 @@ from onnx import helper, numpy_helper
 
 import trivec
 from trivec import Encoder
-from trivec.encode import quantization
+from trivec.encode import quantization, rounding
 from trivec.encode.batches import plan_batches
 from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.encoder import pad
@@ -84,13 +85,13 @@ def blocks(bits: int, block: int) -> Callable[[Checkpoint], onnx.ModelProto]:
 
 def _with_layers(checkpoint: Checkpoint, layer: Callable[..., onnx.NodeProto]) -> onnx.ModelProto:
     model = build_graph(checkpoint)
-    weights = quantization._Weights(model, checkpoint)
+    weights = quantization.Weights(model, checkpoint)
     tensors: list[Any] = []
     nodes = []
     for node in model.graph.node:
-        name = weights.of(node)
-        nodes.append(node if name is None else layer(node, weights.read(name), name, tensors))
-    used = {name for node in nodes for name in quantization._all_inputs(node)}
+        place = weights.layer(node)
+        nodes.append(node if place is None else layer(node, weights.read(place.weight), place.weight, tensors))
+    used = {name for node in nodes for name in quantization.all_inputs(node)}
     tensors += [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
@@ -98,11 +99,11 @@ def _with_layers(checkpoint: Checkpoint, layer: Callable[..., onnx.NodeProto]) -
     return model
 
 
-def static(**settings: Any) -> Callable[[Checkpoint], onnx.ModelProto]:
-    """`quantized_graph` with other constants of its module."""
+def changed(module: ModuleType = quantization, **settings: Any) -> Callable[[Checkpoint], onnx.ModelProto]:
+    """`quantized_graph` with other constants of a module."""
 
     def make(checkpoint: Checkpoint) -> onnx.ModelProto:
-        with patch.multiple(quantization, **settings):
+        with patch.multiple(module, **settings):
             return quantization.quantized_graph(checkpoint)
 
     return make
@@ -111,9 +112,11 @@ def static(**settings: Any) -> Callable[[Checkpoint], onnx.ModelProto]:
 WAYS: dict[str, Callable[[Checkpoint], onnx.ModelProto]] = {
     "float32": build_graph,
     "int8 (shipped)": quantization.quantized_graph,
-    "int8, 8-bit weights": static(_WEIGHT_TOP=127),
-    "int8, no factors": static(STRENGTHS=()),
-    "int8, ranges as seen": static(_LEAST_RANGE=0.0, _HEADROOM=1.0),
+    "int8, rounded to nearest": changed(rounding, DAMPING=1e9),
+    "int8, weights up to 64": changed(rounding, TOP=64),
+    "int8, no factors": changed(STRENGTHS=()),
+    "int8, 1 group": changed(GROUPS=1),
+    "int8, 8 groups": changed(GROUPS=8),
     "int8, steps by batch": dynamic,
     "8-bit blocks of 32": blocks(8, 32),
     "8-bit blocks of 128": blocks(8, 128),

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 import trivec
 from trivec.cli import main
 from trivec.encode import pipeline, quantization, quantized_files
+from trivec.encode.calibration import Inputs
 from trivec.encode.checkpoints import read_checkpoint
 from trivec.encode.loading import find_checkpoint
 from trivec.encode.long_text import LongText
 from trivec.encode.onnx_runtime import OnnxRuntime
-from trivec.encode.quantization import Inputs, Scaling, choose_scaling, quantize_weight, quantized_graph
+from trivec.encode.quantization import AFTER_GELU, SIGNED, Levels, choose_factors, quantized_graph
 from trivec.errors import CorruptModelError, InputError, LibraryMismatchError, ModelError
 
 import tiny_models
@@ -113,79 +116,102 @@ def test_token_states_are_there_when_asked_for(tiny: Tiny) -> None:
     assert close(states[0][0], states[1][0])
 
 
+def integer_products(graph: onnx.GraphProto) -> list[tuple[onnx.NodeProto, NDArray[np.int64]]]:
+    """Nodes, and the levels (K, N) that they multiply by."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
+    return [(node, numpy_helper.to_array(constants[node.input[1]]).astype(np.int64)) for node in nodes]
+
+
 def test_every_linear_layer_of_the_encoder_is_an_integer_product_that_cannot_overflow(tiny: Tiny) -> None:
     graph = quantized_graph(find_checkpoint(tiny("m3"), precision="int8")).graph
-    constants = {tensor.name: tensor for tensor in graph.initializer if not tensor.external_data}
-    products = [node for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
-    assert len(products) == 6 * tiny_models.LAYERS
-    for node in products:
-        levels = numpy_helper.to_array(constants[node.input[1]])
-        assert levels.dtype == np.int8
-        assert np.abs(levels.astype(int)).max() == 64
-        pairs = np.abs(levels.astype(int)).reshape(-1, 2, levels.shape[1]).sum(axis=1)
-        assert 255 * pairs.max() <= np.iinfo(np.int16).max
+    products = integer_products(graph)
+    assert len(products) == (4 + 2 * quantization.GROUPS) * tiny_models.LAYERS
+    for _, levels in products:
+        assert 64 < np.abs(levels).max() <= 127
+        pairs = np.pad(levels, ((0, len(levels) % 2), (0, 0))).reshape(-1, 2, levels.shape[1])
+        assert 255 * np.maximum(pairs, 0).sum(axis=1).max() <= np.iinfo(np.int16).max
+        assert 255 * np.minimum(pairs, 0).sum(axis=1).min() >= np.iinfo(np.int16).min
     named = {name for node in graph.node for name in node.input}
-    assert [name for name in constants if name not in named] == []
+    assert [tensor.name for tensor in graph.initializer if not tensor.external_data and tensor.name not in named] == []
+    assert [node.op_type for node in graph.node if node.op_type == "Gemm"] == ["Gemm"] * 2  # the heads
 
 
-def test_an_integer_layer_is_the_formula(tiny: Tiny) -> None:
-    """One layer alone, run by ONNX Runtime, against the sums in float64."""
-    random = np.random.default_rng(0)
-    inputs = (random.normal(size=(9, 8)) * np.array([1, 1, 30, 1, 1, 0.1, 1, 1])).astype(np.float32)
-    weight = random.normal(size=(5, 8)).astype(np.float32)
-    bias = random.normal(size=5).astype(np.float32)
-    scaling = choose_scaling(Inputs.of(inputs), weight)
-    layer = quantization.Layer(helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1), "w")
-    tensors = [numpy_helper.from_array(bias, "b")]
-    nodes = [*quantization._rounding("x", scaling, tensors),
-             quantization._integer_layer(layer, weight, scaling, tensors)]  # fmt: skip
-    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", None]) for name in "xy"]
-    graph = helper.make_graph(nodes, "layer", info[:1], info[1:], tensors)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"x": inputs})
+def run_graph(model: onnx.ModelProto, folder: Path, names: list[str]) -> dict[str, NDArray[np.float64]]:
+    """What tensors hold for a few tokens."""
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {"input_ids": np.array([[0, 5, 6, 7, 2]]), "attention_mask": np.ones((1, 5), np.int32)}
+    return {name: found.astype(np.float64) for name, found in zip(names, session.run(names, feeds), strict=True)}
 
-    x, s, w = (array.astype(np.float64) for array in (inputs, scaling.factors, weight))
-    q = np.clip(np.rint(x / (s * scaling.step)) + scaling.zero, 0, 255)
-    c = np.abs(w * s).max(axis=1) / 64
-    v = np.rint(w * s / c[:, None])
-    np.testing.assert_allclose(found, scaling.step * c * ((q - scaling.zero) @ v.T) + bias, atol=1e-4)
-    np.testing.assert_allclose(found, x @ w.T + bias, atol=0.05 * np.abs(x @ w.T).max())
+
+def test_integer_layers_are_the_formula(tiny: Tiny) -> None:
+    """All layers of both kinds, run by ONNX Runtime, against the sums in float64."""
+    checkpoint = find_checkpoint(tiny("m3"), precision="int8")
+    model = quantized_graph(checkpoint)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    makers = {node.output[0]: node for node in model.graph.node}
+    users = {node.input[0]: node for node in model.graph.node if node.op_type == "Mul"}
+    layers = []
+    for node, levels in integer_products(model.graph):
+        source, sizes = makers[makers[node.input[0]].input[0]].input
+        kind = {"signed.zero": SIGNED, "after_gelu.zero": AFTER_GELU}[node.input[4]]
+        steps = numpy_helper.to_array(constants[node.input[3]]).astype(np.float64)
+        layers.append((kind, levels, steps, source, sizes, users[node.output[0]].output[0]))
+    names = list(dict.fromkeys(name for layer in layers for name in layer[3:]))
+    values = run_graph(model, checkpoint.folder, names)
+    assert {layer[0] for layer in layers} == {SIGNED, AFTER_GELU}
+    for kind, levels, steps, source, sizes, product in layers:
+        x, m = values[source], values[sizes]
+        greatest = (np.abs(x) if kind is SIGNED else x).max(axis=1, keepdims=True)
+        np.testing.assert_allclose(m, np.maximum(greatest, kind.least_size), rtol=1e-6)
+        q = np.clip(np.rint(x / m * kind.top) + kind.zero, 0, 255)
+        exact = m / kind.top * steps * ((q - kind.zero) @ levels)
+        np.testing.assert_allclose(values[product], exact, atol=1e-2 * np.abs(exact).max())
+
+
+def test_every_run_makes_the_same_graph(tiny: Tiny) -> None:
+    checkpoint = find_checkpoint(tiny("m3"), precision="int8")
+    assert quantized_graph(checkpoint).SerializeToString() == quantized_graph(checkpoint).SerializeToString()
 
 
 def test_factors_rescue_a_layer_with_an_outlying_channel() -> None:
     random = np.random.default_rng(1)
-    inputs = random.normal(size=(400, 64)).astype(np.float32)
-    inputs[:, 7] *= 100
+    rows = random.normal(size=(400, 64)).astype(np.float32)
+    rows[:, 7] *= 100
     weight = random.normal(size=(48, 64)).astype(np.float32)
-    plain = Scaling.over(Inputs.of(inputs), np.ones(64, np.float32))
-    chosen = choose_scaling(Inputs.of(inputs), weight)
-    errors = [np.square(quantization._approximate(inputs, weight, each) - inputs @ weight.T).mean()
-              for each in (plain, chosen)]  # fmt: skip
-    assert chosen.factors.argmax() == 7
-    assert errors[1] < errors[0] / 10
+    factors = choose_factors(Inputs.of(rows, [np.arange(64)]), weight)
+    assert factors.argmax() == 7
+    plain, chosen = (np.square(SIGNED.rounded(rows / each) * each - rows)[:, :7].mean() for each in (1, factors))
+    assert chosen < plain / 10
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.floats(1e-3, 1e3), st.integers(0, 2**32 - 1))
 def test_rounding_errs_by_half_a_step_at_most(width: int, rows: int, size: float, seed: int) -> None:
     random = np.random.default_rng(seed)
-    inputs = (random.normal(size=(rows, width)) * size).astype(np.float32)
-    factors = random.uniform(0.5, 2, width).astype(np.float32)
-    scaling = Scaling.over(Inputs.of(inputs), factors)
-    assert 0 <= scaling.zero <= 255
-    # the zero point is itself rounded, so the ends may be cut by another half step
-    assert np.abs(scaling.rounded(inputs) - inputs / factors).max() <= scaling.step * 1.01
-    weight = random.normal(size=(rows, width)).astype(np.float32)
-    levels, steps = quantize_weight(weight, factors)
-    assert np.all(np.abs(levels * steps[:, None] - weight * factors) <= steps[:, None] * 0.501)
+    signed = (random.normal(size=(rows, width)) * size).astype(np.float32)
+    for levels, values in ((SIGNED, signed), (AFTER_GELU, np.maximum(signed, -0.17))):
+        steps = np.maximum(np.abs(values).max(axis=1, keepdims=True), levels.least_size) / levels.top
+        assert np.all(np.abs(levels.rounded(values) - values) <= 0.501 * steps)
 
 
-def test_a_layer_of_zeros_and_inputs_of_zeros_stay_zero() -> None:
-    levels, steps = quantize_weight(np.zeros((3, 4), np.float32), np.ones(4, np.float32))
-    assert not levels.any() and np.isfinite(steps).all()
-    scaling = choose_scaling(Inputs.of(np.zeros((5, 4), np.float32)), np.zeros((3, 4), np.float32))
-    assert not scaling.rounded(np.zeros((5, 4), np.float32)).any()
+@pytest.mark.parametrize("levels", [SIGNED, AFTER_GELU], ids=lambda levels: levels.name)
+def test_inputs_of_zeros_stay_zero(levels: Levels) -> None:
+    assert not levels.rounded(np.zeros((5, 4), np.float32)).any()
+
+
+def test_calibration_sees_the_same_in_parts_and_at_once() -> None:
+    values = np.random.default_rng(2).normal(size=(9, 6)).astype(np.float32)
+    groups = [np.array([0, 2, 5]), np.array([1, 3, 4])]
+    whole, parts = Inputs.of(values, groups), Inputs.of(values[:4], groups).joined(Inputs.of(values[4:], groups))
+    np.testing.assert_array_equal(parts.reach, np.abs(values).max(axis=0))
+    np.testing.assert_array_equal(parts.rows, whole.rows)
+    for group, moments, found in zip(groups, whole.moments, parts.moments, strict=True):
+        np.testing.assert_allclose(moments, values[:, group].T @ values[:, group], rtol=1e-5)
+        np.testing.assert_allclose(found, moments, rtol=1e-4, atol=1e-5)
 
 
 # -- made once ----------------------------------------------------------------------------------------------
@@ -294,7 +320,7 @@ def test_fingerprints_tell_precisions_apart(tiny: Tiny) -> None:
     exact, quantised = trivec.load(tiny("bert"), threads=1), load(tiny("bert"))
     weights = exact.fingerprint.weights
     assert trivec.load(tiny("bert"), precision="float32").fingerprint == exact.fingerprint
-    assert exact.fingerprint.differences(quantised.fingerprint) == [f"weights: {weights} / {weights} int8, edition 1"]
+    assert exact.fingerprint.differences(quantised.fingerprint) == [f"weights: {weights} / {weights} int8, edition 2"]
     assert exact.fingerprint.digest != quantised.fingerprint.digest
 
 
@@ -305,7 +331,7 @@ def test_a_library_keeps_its_precision_and_refuses_the_other(tiny: Tiny, tmp_pat
     with trivec.open(tmp_path / "library") as library:
         assert library.encoder.checkpoint.precision == "int8"
         assert library.search("the capital")[0].id == "0"
-    with pytest.raises(LibraryMismatchError, match="int8, edition 1"):
+    with pytest.raises(LibraryMismatchError, match="int8, edition 2"):
         trivec.open(tmp_path / "library", model=trivec.load(tiny("m3"), threads=1))
 
 

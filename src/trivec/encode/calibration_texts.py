@@ -1,4 +1,4 @@
-"""Short texts in many languages and scripts: what `trivec.encode.quantization` measures activations on.
+"""Short texts in many languages and scripts: what `trivec.encode.calibration` runs an encoder on.
 
 They are part of the quantised form: with other texts it would be another. So `QUANTIZED_EDITION` of
 `trivec.encode.loading` is raised when they change.

@@ -22,8 +22,8 @@ from trivec.encode.training_free import training_free_head
 from trivec.errors import InputError, ModelError, UnknownModelError, require
 from trivec.fingerprint import Fingerprint
 
-QUANTIZED_EDITION = 1
-"""Raised when `trivec.encode.quantization` or its calibration texts give the same model other vectors."""
+QUANTIZED_EDITION = 2
+"""Raised when `trivec.encode.quantization`, its rounding or its calibration give the same model other vectors."""
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _PASSING = ("architectures", "dtype", "torch_dtype", "tokenizer_class", "transformers_version")
 
