@@ -66,7 +66,7 @@ class _Replica:
         self.device = device
         dtype = dtype or ("float32" if device.type == "cpu" else "float16")
         self._checkpoint = checkpoint
-        self._model = _load_backbone(checkpoint, _DTYPES[dtype]).to(device).eval()
+        self._model = load_backbone(checkpoint, _DTYPES[dtype]).to(device).eval()
         self._is_packed = pack_attention(self._model, checkpoint, device)
         self._dense = [(_to_torch(m.linear, device), m.activation) for m in checkpoint.dense_modules]
         self._sparse = None if checkpoint.sparse is None else _to_torch(checkpoint.sparse, device)
@@ -121,7 +121,7 @@ def _usable_device(name: str) -> torch.device:
     return device
 
 
-def _load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: ANN401
     transformers = require("transformers", "torch", "the torch runtime")
     log = transformers.utils.logging
     verbosity = log.get_verbosity()

@@ -49,14 +49,10 @@ class Codes:
 
     def take(self, tokens: IntArray | slice) -> Codes:
         """The codes of some vectors."""
-        return self.with_values(self.values[tokens], tokens)
-
-    def with_values(self, values: NDArray[Any], tokens: IntArray | slice) -> Codes:
-        """The codes of some vectors whose ``values`` were had another way."""
         scales = self.scales[tokens] if len(self.scales) else self.scales
         lists = self.lists[tokens] if len(self.lists) else self.lists
         factors = self.factors[tokens] if len(self.factors) else self.factors
-        return Codes(values, scales, lists, factors)
+        return Codes(self.values[tokens], scales, lists, factors)
 
     @property
     def parts(self) -> tuple[NDArray[Any], ...]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trivec.index.native.token_codecs import damaged
-from trivec.index.native.token_maxsim import CodedPassages, tokens_of
+from trivec.index.native.token_codecs import Codes, damaged
+from trivec.index.native.token_maxsim import CodedPassages
 from trivec.index.native.token_pages import map_under
 from trivec.tensorfile import FileMap
 from trivec.types import IntArray
@@ -30,11 +30,13 @@ _FROM_BYTES = 96 << 20
 
 
 class TokenReader:
-    """Reads passages of one part. Each thread has a buffer of its own, as large as its largest request."""
+    """Reads passages of one part. Each thread has buffers of its own, as large as its largest request."""
 
-    def __init__(self, passages: CodedPassages, pages: FileMap, start: int) -> None:
+    def __init__(self, passages: CodedPassages, pages: FileMap) -> None:
         """Use `reader_of`."""
-        self._passages, self._pages, self._start = passages, pages, start
+        self._passages, self._pages = passages, pages
+        base = np.frombuffer(pages, np.uint8).ctypes.data
+        self._starts = [array.ctypes.data - base for array in passages.codes.parts]
         self._buffers = threading.local()
 
     def gather(self, rows: IntArray) -> CodedPassages:
@@ -44,18 +46,38 @@ class TokenReader:
             LibraryError: the file has become shorter.
         """
         whole = self._passages
-        tokens, offsets = tokens_of(whole.offsets, rows)
-        values = self._buffer(int(offsets[-1]), whole.codes.values)
-        row_bytes = whole.codes.values.itemsize * int(np.prod(values.shape[1:]))
-        places = self._start + whole.offsets[rows] * row_bytes
-        _read(self._pages.handle, places, np.diff(offsets) * row_bytes, values.reshape(-1).view(np.uint8))
-        return replace(whole, codes=whole.codes.with_values(values, tokens), offsets=offsets)
+        firsts = whole.offsets[rows]
+        lengths = whole.offsets[rows + 1] - firsts
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        codes = [self._read(number, firsts, lengths, int(offsets[-1])) for number in range(len(self._starts))]
+        return replace(whole, codes=Codes(*codes), offsets=offsets)
 
-    def _buffer(self, count: int, like: NDArray[Any]) -> NDArray[Any]:
-        held: NDArray[Any] | None = getattr(self._buffers, "values", None)
-        if held is None or len(held) < count:
-            held = self._buffers.values = np.empty((count, *like.shape[1:]), like.dtype)
-        return held[:count]
+    def _read(self, number: int, firsts: IntArray, lengths: IntArray, count: int) -> NDArray[Any]:
+        """One of the arrays of codes; those that the codec has no use for are empty."""
+        whole = self._passages.codes.parts[number]
+        if not len(whole):
+            return whole
+        out = self._buffer(number, count, whole)
+        row_bytes = whole.nbytes // len(whole)
+        places = self._starts[number] + firsts * row_bytes
+        _read(self._pages.handle, places, lengths * row_bytes, out.reshape(-1).view(np.uint8))
+        return out
+
+    def _buffer(self, number: int, count: int, like: NDArray[Any]) -> NDArray[Any]:
+        held: dict[int, NDArray[Any]] = self._buffers.__dict__.setdefault("held", {})
+        if number not in held or len(held[number]) < count:
+            held[number] = np.empty((count, *like.shape[1:]), like.dtype)
+        return held[number][:count]
+
+
+def reader_of(passages: CodedPassages) -> TokenReader | None:
+    """A reader of a part whose codes are large and lie in a mapped file; None for others."""
+    pages = map_under(passages.codes.values)
+    if passages.codes.values.nbytes < _FROM_BYTES or not isinstance(pages, FileMap) or not hasattr(os, "preadv"):
+        return None
+    if any(len(array) and map_under(array) is not pages for array in passages.codes.parts):
+        return None
+    return TokenReader(passages, pages)
 
 
 def _read(file: int, places: IntArray, lengths: IntArray, out: NDArray[np.uint8]) -> None:
@@ -71,13 +93,3 @@ def _read(file: int, places: IntArray, lengths: IntArray, out: NDArray[np.uint8]
         if os.preadv(file, [out[start : start + length].data], place) != length:
             raise damaged(ValueError(f"the file ends before byte {place + length}"))
         start += length
-
-
-def reader_of(passages: CodedPassages) -> TokenReader | None:
-    """A reader of a part whose codes are large and lie in a mapped file; None for others."""
-    values = passages.codes.values
-    pages = map_under(values)
-    if values.nbytes < _FROM_BYTES or not isinstance(pages, FileMap) or not hasattr(os, "preadv"):
-        return None
-    start = values.ctypes.data - np.frombuffer(pages, np.uint8).ctypes.data
-    return TokenReader(passages, pages, start)
