@@ -13,7 +13,7 @@ import pytest
 import trivec
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SCRIPTS = ["encode_and_score", "search_in_python", "custom_store"]
+SCRIPTS = ["encode_and_score", "search_in_python", "custom_store", "train_plain_loop"]
 
 
 def run(script: str, *words: object, cwd: Path) -> str:

@@ -230,7 +230,7 @@ class TestEdges:
             DenseOptions(**wrong)
 
     def test_bytes(self, tmp_path: Path) -> None:
-        sizes = {c: written(tmp_path, [clustered(64)], DenseOptions(c, signs=False), name=c).bytes for c in CODECS}
+        sizes = {c: written(tmp_path, [clustered(64)], DenseOptions(c), name=c).bytes for c in CODECS}
         assert sizes["float32"] == 2 * sizes["float16"] == 64 * WIDTH * 4
         assert sizes["int8"] == 64 * (WIDTH + 4) and sizes["binary"] == sizes["int8"] + 64 * 16 + 4 * WIDTH
 
@@ -414,6 +414,7 @@ class TestBegun:
         monkeypatch.setattr(dense, "_STRETCH_ROWS", 100)
         vectors = clustered(6000)
         part = written(tmp_path, [vectors], DenseOptions(codec))
+        part = merged(tmp_path, [(part, np.arange(6000))], DenseOptions(codec))
         allowed = None if share is None else np.random.default_rng(1).random(6000) < share
         recalls = []
         for query in clustered(10, seed=5):
@@ -427,11 +428,41 @@ class TestBegun:
                 np.testing.assert_array_equal(found.known.of(rows), part.score(query, rows))
         assert np.mean(recalls) >= (0.98 if share is None else 0.95)
 
+    def test_likely_rows_hold_the_best_estimates(self, kernels: None) -> None:
+        vectors = clustered(3000)
+        signs = dense_codecs.encode_signs(vectors, vectors.mean(axis=0))
+        for query in clustered(5, seed=2):
+            for rows in (None, np.arange(5, 3000, 7)):
+                estimates = dense_codecs.estimate_rows(signs, query, rows)
+                for wanted in (1, 50, 300, 5000):
+                    likely = dense_codecs.likely_rows(signs, query, rows, wanted)
+                    best = np.argsort(-estimates, kind="stable")[:wanted]
+                    assert set((best if rows is None else rows[best]).tolist()) <= set(likely.tolist())
+                    assert len(likely) <= 1.5 * wanted + 400
+                    np.testing.assert_array_equal(likely, np.unique(likely))
+
+    def test_likely_rows_of_equal_or_damaged_estimates_are_all_of_them(self, kernels: None) -> None:
+        vectors = clustered(40)
+        signs = dense_codecs.encode_signs(np.repeat(vectors[:1], 40, axis=0), vectors[0] / 2)
+        assert len(dense_codecs.likely_rows(signs, vectors[1], None, 3)) == 40
+
+    def test_the_kernel_of_likely_rows_refuses_what_does_not_fit(self) -> None:
+        if dense_codecs._kernels is None:
+            pytest.skip("the kernel was not built")
+        signs = dense_codecs.encode_signs(clustered(40), clustered(1)[0])
+        words, out = np.zeros((WIDTH // 64 + (WIDTH % 64 > 0), 4), np.uint64), np.empty(40, np.int64)
+        good = [signs.bits, signs.factors, signs.offsets, words, 4, 1.0, 1.0, 0.0, 0.5, 3, None, out]
+        assert dense_codecs._kernels.likely(*good) >= 3
+        wrong = [(0, signs.bits[:3]), (2, signs.offsets[:5]), (9, 0), (10, np.array([1])), (11, out[:7])]
+        for place, value in [*wrong, (10, np.full(40, 40)), (10, np.full(40, -1)), (4, 5)]:
+            with pytest.raises(ValueError, match="do not fit"):
+                dense_codecs._kernels.likely(*good[:place], value, *good[place + 1 :])
+
     def test_signs_make_the_choice_where_there_are_any(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dense, "_SIGNS_FROM", 1000)
         vectors = clustered(6000)
-        with_signs = written(tmp_path, [vectors], DenseOptions("float16"), name="a")
-        without = written(tmp_path, [vectors], DenseOptions("float16", signs=False), name="b")
+        without = written(tmp_path, [vectors], DenseOptions("float16"))
+        with_signs = merged(tmp_path, [(without, np.arange(6000))], DenseOptions("float16"))
         assert with_signs.bytes - without.bytes == 6000 * 16 + WIDTH * 4
         query = clustered(1, seed=3)[0]
         assert with_signs.begin(query, 100, None)().known is None

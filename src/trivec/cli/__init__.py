@@ -36,6 +36,8 @@ VERBS = (
     Verb("snapshot", "trivec.cli.snapshot:snapshot", "Write a whole library to one file."),
     Verb("restore", "trivec.cli.restore:restore", "Make a library from a snapshot."),
     Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
+    Verb("mine", "trivec.cli.mine:mine", "Give training examples hard negatives."),
+    Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
     Verb("models", "trivec.cli.models:app", "List, fetch, find and export models."),
     Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),
 )

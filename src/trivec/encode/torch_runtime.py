@@ -122,6 +122,11 @@ def _usable_device(name: str) -> torch.device:
 
 
 def load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    """The backbone of a model folder, without a pooler, on the CPU.
+
+    Raises:
+        CorruptModelError: transformers cannot load it, or it lacks weights.
+    """
     transformers = require("transformers", "torch", "the torch runtime")
     log = transformers.utils.logging
     verbosity = log.get_verbosity()

@@ -6,6 +6,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #endif
 
 #define AHEAD 6 /* rows fetched ahead */
+#define FAR 64  /* the same for rows of few bytes */
 
 enum { FLOAT32, FLOAT16, INT8, KINDS };
 static const size_t ITEM[KINDS] = {4, 2, 1};
@@ -233,10 +235,8 @@ WIDE static void bit_sums_avx512(const char *bits, const float *factors, const c
     for (size_t i = 0; i < count; i++) {
         size_t row = rows ? (size_t)rows[i] : i;
         const char *place = bits + row * words * 8;
-        if (rows && i + AHEAD < count) {
-            PREFETCH(bits + (size_t)rows[i + AHEAD] * words * 8);
-            PREFETCH(factors + rows[i + AHEAD]);
-        }
+        if (i + FAR < count)
+            PREFETCH(bits + (rows ? (size_t)rows[i + FAR] : i + FAR) * words * 8);
         __m512i both = _mm512_setzero_si512();
         for (size_t w = 0; w < words; w += 8) {
             const char *planes = wide + 32 * w;
@@ -278,6 +278,50 @@ static BIT_SUMS(bit_sums)
     else
 #endif
         bit_sums_portable(bits, factors, query, words, planes, low, step, middle, rows, count, out);
+}
+
+/* ---- the rows whose estimates are best ---- */
+
+#define BINS 1024
+#define SAMPLED 16
+
+/* A number that about as many estimates reach as wanted, some more as a rule, by the look of every 16th. */
+static float likely_threshold(const float *estimates, size_t count, size_t wanted)
+{
+    float least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < count; i += SAMPLED) {
+        least = estimates[i] < least ? estimates[i] : least;
+        most = estimates[i] > most ? estimates[i] : most;
+    }
+    if (!(most > least))
+        return -INFINITY;
+    const float scale = (BINS - 1) / (most - least);
+    uint32_t held[BINS] = {0};
+    for (size_t i = 0; i < count; i += SAMPLED) {
+        const float place = (estimates[i] - least) * scale;
+        held[place > 0 ? (place < BINS - 1 ? (int)place : BINS - 1) : 0]++;
+    }
+    size_t bin = BINS, above = 0, enough = wanted / SAMPLED;
+    enough += enough / 16 + 8;
+    while (bin > 0 && above < enough)
+        above += held[--bin];
+    return bin > 0 ? least + (float)bin / scale : -INFINITY;
+}
+
+/* Rows of at least the best `wanted` estimates, ascending, and how many. If the look at some was misleading: all rows. */
+static size_t best_estimates(const float *estimates, const int64_t *rows, size_t count, size_t wanted, int64_t *out)
+{
+    const float threshold = likely_threshold(estimates, count, wanted);
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        out[found] = rows ? rows[i] : (int64_t)i;
+        found += estimates[i] >= threshold;
+    }
+    if (found >= wanted || found == count)
+        return found;
+    for (size_t i = 0; i < count; i++)
+        out[i] = rows ? rows[i] : (int64_t)i;
+    return count;
 }
 
 /* ---- Python ---- */
@@ -357,6 +401,49 @@ static PyObject *py_bit_sums(PyObject *self, PyObject *args)
     return result;
 }
 
+static PyObject *py_likely(PyObject *self, PyObject *args)
+{
+    int planes;
+    float low, step, middle, share;
+    Py_ssize_t wanted;
+    Py_buffer bits, factors, offsets, query, rows, out;
+    PyObject *result = NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*iffffnz*w*", &bits, &factors, &offsets, &query, &planes, &low, &step, &middle,
+                          &share, &wanted, &rows, &out))
+        return NULL;
+    size_t total = (size_t)factors.len / 4, count = (size_t)out.len / 8, found = 0;
+    size_t words = planes > 0 ? (size_t)query.len / (8 * (size_t)planes) : 0;
+    const int64_t *row = rows.buf;
+    int fits = words > 0 && words <= 1 << 20 && planes <= 32 && (size_t)bits.len == total * words * 8 &&
+               offsets.len == factors.len && wanted > 0 && (rows.buf ? (size_t)rows.len == 8 * count : count == total);
+    for (size_t i = 0; fits && row && i < count; i++)
+        fits = row[i] >= 0 && (uint64_t)row[i] < total;
+    float *estimates = fits ? malloc(count * sizeof *estimates + 1) : NULL;
+    if (estimates) {
+        const float *offset = offsets.buf;
+        Py_BEGIN_ALLOW_THREADS
+        bit_sums(bits.buf, factors.buf, query.buf, words, (size_t)planes, low, step, middle, row, count, estimates);
+        for (size_t i = 0; i < count; i++)
+            estimates[i] += share * offset[row ? (size_t)row[i] : i];
+        found = best_estimates(estimates, row, count, (size_t)wanted, out.buf);
+        Py_END_ALLOW_THREADS
+        free(estimates);
+        result = PyLong_FromSize_t(found);
+    } else if (fits)
+        PyErr_NoMemory();
+    else
+        PyErr_SetString(PyExc_ValueError, "likely: the arrays' lengths or the row numbers do not fit together");
+    PyBuffer_Release(&bits);
+    PyBuffer_Release(&factors);
+    PyBuffer_Release(&offsets);
+    PyBuffer_Release(&query);
+    if (rows.obj)
+        PyBuffer_Release(&rows);
+    PyBuffer_Release(&out);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"dot_rows", py_dot_rows, METH_VARARGS,
      "dot_rows(kind, values, scales | None, query, rows | None, out): products of the query (float32) with rows of a "
@@ -364,6 +451,9 @@ static PyMethodDef methods[] = {
     {"bit_sums", py_bit_sums, METH_VARARGS,
      "bit_sums(bits, factors, query, planes, low, step, middle, rows | None, out): factor times (low * ones + step * "
      "level - middle), where level adds the query's bit planes at the row's ones."},
+    {"likely", py_likely, METH_VARARGS,
+     "likely(bits, factors, offsets, query, planes, low, step, middle, share, wanted, rows | None, out) -> found: rows "
+     "among which the best `wanted` are by bit_sums plus share times offset, ascending."},
     {NULL, NULL, 0, NULL},
 };
 

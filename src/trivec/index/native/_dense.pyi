@@ -19,3 +19,18 @@ def bit_sums(
     out: _Array,
     /,
 ) -> None: ...
+def likely(
+    bits: _Array,
+    factors: _Array,
+    offsets: _Array,
+    query: _Array,
+    planes: int,
+    low: float,
+    step: float,
+    middle: float,
+    share: float,
+    wanted: int,
+    rows: _Array | None,
+    out: _Array,
+    /,
+) -> int: ...

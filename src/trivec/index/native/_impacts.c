@@ -20,6 +20,12 @@
 #include <emmintrin.h>
 #endif
 
+#if defined(__GNUC__)
+#define PREFETCH(place) __builtin_prefetch(place)
+#else
+#define PREFETCH(place) ((void)(place))
+#endif
+
 /* Looking up one row costs about as much as adding this many postings. */
 #define LOOKUP_COST 64
 
@@ -154,6 +160,11 @@ static void add_postings(Search *search, const List *list, uint32_t base, uint32
     const int32_t *rows = list->rows;
     const float *values = list->values, *norms = search->norms, weight = list->weight;
     float *sums = search->sums;
+    const int64_t ahead = list->high + (list->high - list->low) < list->length ? list->high - list->low : 0;
+    for (int64_t i = 0; i < ahead; i += 16) { /* about what the next block takes: with a dozen lists at a time, the */
+        PREFETCH(rows + list->high + i);      /* processor does not see by itself that each is read on */
+        PREFETCH(values + list->high + i);
+    }
     if (search->formula.saturated)
         for (int64_t i = list->low; i < list->high; i++) {
             uint32_t at = (uint32_t)rows[i] - base;

@@ -29,13 +29,13 @@ from trivec.index.native.dense_codecs import (
     dot_rows,
     encode_signs,
     encode_values,
-    estimate_rows,
+    likely_rows,
     value_type,
 )
 from trivec.index.native.dense_graph import DenseGraph, open_graph, write_graph
 from trivec.index.native.found import NOTHING, Found, Known, best_of
 from trivec.index.native.shared_work import SharedWork, stretches
-from trivec.index.ranking import check_k, contenders
+from trivec.index.ranking import check_k
 from trivec.tensorfile import TensorWriter
 from trivec.types import FloatArray, IntArray
 
@@ -61,8 +61,8 @@ class DenseOptions:
         lists_from: rows from which it gets inverted lists instead, which take a tenth of a graph's memory and a
             sixth of its time to build, and are slower to search where there are many rows.
         oversample: for "binary", how many rows the signs propose for each one asked for.
-        signs: keep them with float codecs too, d / 8 + 8 bytes a row, for searches that need not be exact: those
-            that propose candidates among many rows.
+        signs: keep them with float codecs too where many rows are merged, d / 8 + 8 bytes a row, for searches that
+            need not be exact: those that propose candidates.
     """
 
     codec: DenseCodec = "float16"
@@ -71,10 +71,9 @@ class DenseOptions:
     oversample: int = 8
     signs: bool = True
 
-    @property
-    def keeps_signs(self) -> bool:
-        """Whether signs stand beside the values."""
-        return self.codec == "binary" or (self.signs and self.codec != "int8")
+    def keeps_signs(self, rows: int) -> bool:
+        """Whether signs stand beside the values of so many rows when parts are merged."""
+        return self.codec == "binary" or (self.signs and self.codec != "int8" and rows >= _SIGNS_FROM)
 
     def __post_init__(self) -> None:
         check_codec(self.codec)
@@ -96,7 +95,7 @@ def write_dense(
         InputError: a batch has another width, or a value cannot be kept.
     """
     blocks = (encode_values(batch, options.codec) for batch in batches_of(batches, width))
-    return _write(writer, prefix, width, blocks, options)
+    return _write(writer, prefix, width, blocks, options.codec, options.codec == "binary")
 
 
 def merge_dense(
@@ -112,7 +111,8 @@ def merge_dense(
     widths = {part.width for part, _ in parts}
     if len(widths) != 1:
         raise InputError(f"cannot merge dense parts of the widths {sorted(widths)}: give parts of one width")
-    return _write(writer, prefix, widths.pop(), _stored(parts, options.codec), options)
+    signs = options.keeps_signs(sum(len(rows) for _, rows in parts))
+    return _write(writer, prefix, widths.pop(), _stored(parts, options.codec), options.codec, signs)
 
 
 def _stored(
@@ -134,10 +134,11 @@ def _write(
     prefix: str,
     width: int,
     blocks: Iterable[tuple[Values, FloatArray | None]],
-    options: DenseOptions,
+    codec: DenseCodec,
+    signs: bool,
 ) -> int:
-    beside = _Beside(width, options)
-    rows = writer.stream(f"{prefix}.values", value_type(options.codec), (width,), beside.collect(blocks))
+    beside = _Beside(width, codec, signs)
+    rows = writer.stream(f"{prefix}.values", value_type(codec), (width,), beside.collect(blocks))
     for name, array in beside.arrays().items():
         writer.add(f"{prefix}.{name}", array)
     return rows
@@ -146,8 +147,8 @@ def _write(
 class _Beside:
     """What a codec keeps beside the values: gathered while they are written."""
 
-    def __init__(self, width: int, options: DenseOptions) -> None:
-        self._options = options
+    def __init__(self, width: int, codec: DenseCodec, signs: bool) -> None:
+        self._keeps_scales, self._keeps_signs = value_type(codec) == np.int8, signs
         self._scales: list[FloatArray] = [np.zeros(0, np.float32)]
         self._signs = [encode_signs(np.zeros((0, width), np.float32), np.zeros(width, np.float32))]
 
@@ -155,7 +156,7 @@ class _Beside:
         for values, scales in blocks:
             if scales is not None:
                 self._scales.append(scales)
-            if self._options.keeps_signs and len(values):
+            if self._keeps_signs and len(values):
                 self._add_signs(decode_values(values, scales))
             yield values
 
@@ -167,9 +168,9 @@ class _Beside:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         found: dict[str, NDArray[np.generic]] = {}
-        if value_type(self._options.codec) == np.int8:
+        if self._keeps_scales:
             found["scales"] = np.concatenate(self._scales)
-        if self._options.keeps_signs:
+        if self._keeps_signs:
             found["center"] = self._signs[-1].center
             for name in ("bits", "factors", "offsets"):
                 found[name] = np.concatenate([getattr(signs, name) for signs in self._signs])
@@ -323,8 +324,7 @@ class DensePart:
         """The best of those rows whose signs look best."""
         assert self._signs is not None
         rows = None if allowed is None else np.flatnonzero(allowed)
-        likely = contenders(estimate_rows(self._signs, query, rows), wanted)
-        return self._best(query, k, likely if rows is None else rows[likely])
+        return self._best(query, k, likely_rows(self._signs, query, rows, wanted))
 
     def _scan(self, query: FloatArray, k: int, allowed: NDArray[np.bool_] | None, count: int) -> Callable[[], Found]:
         """Score all allowed rows, in several threads; the call that comes back gives the best."""

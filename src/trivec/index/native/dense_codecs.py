@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivec.errors import InputError
+from trivec.index.ranking import contenders
 from trivec.types import FloatArray, IntArray
 
 try:
@@ -174,36 +175,70 @@ def _blocks(total: int, rows: IntArray | None, width: int) -> Iterator[tuple[sli
         yield part, part if rows is None else rows[part]
 
 
+@dataclass(frozen=True, eq=False)
+class _SignQuery:
+    """A query a c + r, with the values of r cut to a few levels: low + step * level.
+
+    Attributes:
+        share: a.
+        low: the least value.
+        step: between two levels.
+        levels: (d,).
+    """
+
+    share: float
+    low: float
+    step: float
+    levels: Bytes
+
+    @classmethod
+    def of(cls, query: FloatArray, center: FloatArray) -> _SignQuery:
+        share = float(query @ center) / (float(center @ center) or 1.0)
+        rest = query - np.float32(share) * center
+        low = float(rest.min(initial=0))
+        step = (float(rest.max(initial=0)) - low) / ((1 << _PLANES) - 1) or 1.0
+        return cls(share, low, step, np.rint((rest - low) / step).astype(np.uint8))
+
+    def kernel_arguments(self) -> tuple[NDArray[np.uint64], int, float, float, float]:
+        """Bit planes of the levels, and numbers that make <r, s> of counted bits.
+
+        That is twice the sum where s is positive, less the sum of all.
+        """
+        total = self.low * len(self.levels) + self.step * float(self.levels.sum(dtype=np.int64))
+        planes = _packed((self.levels[None, :] >> np.arange(_PLANES, dtype=np.uint8)[:, None] & 1).astype(bool))
+        words = np.ascontiguousarray(planes.view(np.uint64).T)
+        return words, _PLANES, 2 * self.low, 2 * self.step, total
+
+
 def estimate_rows(signs: Signs, query: FloatArray, rows: IntArray | None, compiled: bool = True) -> FloatArray:
     """About <q, v - c> of the named rows, or of all. Arguments as in `dot_rows`."""
-    share = float(query @ signs.center) / (float(signs.center @ signs.center) or 1.0)
-    rest = query - np.float32(share) * signs.center
-    low = float(rest.min(initial=0))
-    step = (float(rest.max(initial=0)) - low) / ((1 << _PLANES) - 1) or 1.0
-    levels = np.rint((rest - low) / step).astype(np.uint8)
-    sums = _sign_sums if compiled and _kernels is not None and len(rest) else _sign_sums_plain
-    found = sums(signs, levels, low, step, rows)
-    found += np.float32(share) * (signs.offsets if rows is None else signs.offsets[rows])
+    asked = _SignQuery.of(query, signs.center)
+    if compiled and _kernels is not None and len(query):
+        found = np.empty(len(signs.bits) if rows is None else len(rows), np.float32)
+        _kernels.bit_sums(signs.bits, signs.factors, *asked.kernel_arguments(), _row_numbers(rows), found)
+    else:
+        found = _sign_sums_plain(signs, asked, rows)
+    found += np.float32(asked.share) * (signs.offsets if rows is None else signs.offsets[rows])
     return found
 
 
-def _sign_sums(signs: Signs, levels: Bytes, low: float, step: float, rows: IntArray | None) -> FloatArray:
-    """Factor times <low + step levels, s> of rows: twice the sum where s is positive, less the sum of all."""
-    out = np.empty(len(signs.bits) if rows is None else len(rows), np.float32)
-    total = low * len(levels) + step * float(levels.sum(dtype=np.int64))
-    planes = _packed((levels[None, :] >> np.arange(_PLANES, dtype=np.uint8)[:, None] & 1).astype(bool))
-    words = np.ascontiguousarray(planes.view(np.uint64).T)
-    bits, factors = signs.bits, signs.factors
-    _kernels.bit_sums(bits, factors, words, _PLANES, 2 * low, 2 * step, total, _row_numbers(rows), out)
-    return out
+def likely_rows(signs: Signs, query: FloatArray, rows: IntArray | None, wanted: int) -> IntArray:
+    """At least as many of the rows as wanted, ascending: those of the greatest estimates, and a few more."""
+    if _kernels is None or not len(query):
+        places = contenders(estimate_rows(signs, query, rows), wanted)
+        return places if rows is None else rows[places]
+    asked, rows = _SignQuery.of(query, signs.center), _row_numbers(rows)
+    out = np.empty(len(signs.bits) if rows is None else len(rows), np.int64)
+    arguments = (signs.bits, signs.factors, signs.offsets, *asked.kernel_arguments())
+    return out[: _kernels.likely(*arguments, asked.share, wanted, rows, out)]
 
 
-def _sign_sums_plain(signs: Signs, levels: Bytes, low: float, step: float, rows: IntArray | None) -> FloatArray:
-    """The same in numpy."""
+def _sign_sums_plain(signs: Signs, asked: _SignQuery, rows: IntArray | None) -> FloatArray:
+    """Factor times <r, s> of rows, in numpy."""
     out = np.empty(len(signs.bits) if rows is None else len(rows), np.float32)
-    rest = (low + step * levels).astype(np.float32)
-    for part, chosen in _blocks(len(signs.bits), rows, len(levels)):
-        ones = np.unpackbits(signs.bits[chosen], axis=1, count=len(levels), bitorder="little")
+    rest = (asked.low + asked.step * asked.levels).astype(np.float32)
+    for part, chosen in _blocks(len(signs.bits), rows, len(asked.levels)):
+        ones = np.unpackbits(signs.bits[chosen], axis=1, count=len(asked.levels), bitorder="little")
         out[part] = signs.factors[chosen] * np.einsum("nd,d->n", 2 * ones.astype(np.float32) - 1, rest)
     return out
 

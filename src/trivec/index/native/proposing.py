@@ -5,7 +5,7 @@ Passages go by their rows here. Ids are decoded only for those that somebody ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -64,16 +64,18 @@ def propose(
     view: View, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None, complete: bool
 ) -> NativeProposals:
     """See `trivec.index.store.Store.propose`."""
-    asked = {signal: view.ask(signal, query) for signal in signals}
-    found = _found(view, asked, k, where, complete)
+    asked, found = _search(view, signals, query, k, where, complete)
     chosen = {signal: view.chosen(parts, k) for signal, parts in found.items()}
     numbers = {signal: view.row_numbers(places) for signal, (places, _) in chosen.items()}
     union = _union(list(numbers.values()))
     places = view.places_of(union)
     scores: dict[Signal, FloatArray] = {}
-    for signal, (_, own) in chosen.items():
+    for signal in signals:
+        if complete and all(part.known is not None for part in found[signal]):
+            scores[signal] = _score(view, asked[signal], found[signal], places)
+            continue
         values = np.full(len(union), np.nan, np.float32)
-        values[np.searchsorted(union, numbers[signal])] = own
+        values[np.searchsorted(union, numbers[signal])] = chosen[signal][1]
         missing = np.flatnonzero(np.isnan(values))
         if complete and len(missing):
             values[missing] = _score(view, asked[signal], found[signal], places.select(missing))
@@ -87,16 +89,21 @@ def _union(numbers: Sequence[IntArray]) -> IntArray:
     return joined[1:][np.diff(joined) > 0]
 
 
-def _found(
-    view: View, asked: Mapping[Signal, SignalQuery], k: int, where: Filter | None, complete: bool
-) -> dict[Signal, list[Found]]:
-    """What each member found by each signal. Another thread may begin with the dense search."""
-    more = complete and len(asked) > 1
+def _search(
+    view: View, signals: Sequence[Signal], query: Embeddings, k: int, where: Filter | None, complete: bool
+) -> tuple[dict[Signal, SignalQuery], dict[Signal, list[Found]]]:
+    """The queries by signal, and what each member found. Another thread may begin with the dense search."""
     allowed = [member.allowed(where) for member in view.members]
-    begun = {signal: view.begin(query, k, allowed) for signal, query in asked.items() if isinstance(query, DenseQuery)}
-    found = {signal: view.find(query, k, allowed, more) for signal, query in asked.items() if signal not in begun}
-    found |= {signal: end() for signal, end in begun.items()}
-    return {signal: found[signal] for signal in asked}
+    asked: dict[Signal, SignalQuery] = {}
+    begun: dict[Signal, Callable[[], list[Found]]] = {}
+    found: dict[Signal, list[Found]] = {}
+    for signal in sorted(signals, key="dense".__ne__):
+        asked[signal] = ready = view.ask(signal, query)
+        if isinstance(ready, DenseQuery):
+            begun[signal] = view.begin(ready, k, allowed)
+        else:
+            found[signal] = view.find(ready, k, allowed, complete and len(signals) > 1)
+    return asked, found | {signal: end() for signal, end in begun.items()}
 
 
 def _score(view: View, asked: SignalQuery, parts: Sequence[Found], places: Places) -> FloatArray:

@@ -1,0 +1,246 @@
+"""From examples to padded ids: what a training step takes.
+
+Texts that occur several times in a batch are encoded once; `TrainBatch.encode` puts their vectors wherever they
+belong. Passages known to answer another query of the batch are marked, so that they do not count as its negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trivec.data.examples import Example
+from trivec.encode.pipeline import pad
+from trivec.encode.tokenizer import TextTokenizer, TokenizedText
+from trivec.errors import InputError
+from trivec.train.sampling import Group, draw, drawing_generator
+from trivec.train.segment_shuffle import SegmentShuffle
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TokenBatch:
+    """n texts as ids.
+
+    Attributes:
+        ids: (n, L) int64, right-padded to the longest.
+        mask: (n, L) int64, 1 for real tokens.
+        prompt_lengths: (n,) int64, tokens of the prompt behind the first special token.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    prompt_lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Tensor:
+        """(n,), tokens of each text."""
+        return self.mask.sum(dim=1)
+
+    @property
+    def padded_share(self) -> float:
+        """How much of the batch is padding, from 0 to 1."""
+        return 1 - float(self.mask.sum()) / max(1, self.mask.numel())
+
+    def rows(self, rows: Tensor) -> TokenBatch:
+        """Some of the texts, padded to the longest of them."""
+        mask = self.mask[rows]
+        longest = int(mask.sum(dim=1).max()) if len(mask) else 0
+        return TokenBatch(self.ids[rows][:, :longest], mask[:, :longest], self.prompt_lengths[rows])
+
+    def to(self, device: torch.device | str) -> TokenBatch:
+        """The batch on another device."""
+        return TokenBatch(*(part.to(device, non_blocking=True) for part in (self.ids, self.mask, self.prompt_lengths)))
+
+    def pin_memory(self) -> TokenBatch:
+        """The batch in memory that a GPU reads directly."""
+        return TokenBatch(*(part.pin_memory() for part in (self.ids, self.mask, self.prompt_lengths)))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TrainBatch:
+    """B queries with G passages each, every different text once.
+
+    Attributes:
+        queries: the different queries.
+        passages: the different passages.
+        query_rows: (B,), the row of ``queries`` of each query.
+        passage_rows: (B * G,), the row of ``passages`` of each passage; those of query b are b * G to b * G + G - 1,
+            the positive first.
+        group_size: G.
+        in_batch_negatives: whether passages of other queries are negatives.
+        teacher_scores: (B, G) float32, or None if a group lacks them.
+        duplicates: (B, B * G) bool, True at passages of other groups that are no negatives of the query: one of its
+            positives, or the positive of the same query. None if there are none.
+    """
+
+    queries: TokenBatch
+    passages: TokenBatch
+    query_rows: Tensor
+    passage_rows: Tensor
+    group_size: int
+    in_batch_negatives: bool = True
+    teacher_scores: Tensor | None = None
+    duplicates: Tensor | None = None
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.query_rows)
+
+    def to(self, device: torch.device | str) -> TrainBatch:
+        """The batch on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("queries", "passages", "query_rows", "passage_rows")}
+        for name in ("teacher_scores", "duplicates"):
+            tensor = getattr(self, name)
+            moved[name] = None if tensor is None else tensor.to(device, non_blocking=True)
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class CollateOptions:
+    """How groups are drawn and how texts become ids.
+
+    Attributes:
+        group_size: passages a query at most, the positive among them.
+        query_length: tokens of a query at most, prompt and special tokens included.
+        passage_length: the same for passages.
+        query_prompt: stands before queries whose example has none of its own.
+        document_prompt: stands before passages, unless their example wants the query's prompt there.
+        shuffle: of segments of passages.
+        seed: of all draws.
+    """
+
+    group_size: int = 8
+    query_length: int = 64
+    passage_length: int = 256
+    query_prompt: str = ""
+    document_prompt: str = ""
+    shuffle: SegmentShuffle = field(default_factory=SegmentShuffle)
+    seed: int = 0
+
+
+class Collator:
+    """Makes a `TrainBatch` of examples. What it draws for an example depends on seed, epoch and number alone."""
+
+    def __init__(self, tokenizer: TextTokenizer, pad_id: int, options: CollateOptions) -> None:
+        self._tokenizer = tokenizer
+        self._pad_id = pad_id
+        self._options = options
+
+    def __call__(self, examples: Sequence[Example], numbers: Sequence[int], epoch: int = 0) -> TrainBatch:
+        """One batch.
+
+        Args:
+            examples: of one source, as the plan has it.
+            numbers: of the examples in the data set.
+            epoch: changes what is drawn.
+
+        Raises:
+            InputError: the examples have groups of different sizes, or some want negatives from the batch and some
+                do not.
+        """
+        groups = [self._draw(*pair, epoch) for pair in zip(examples, numbers, strict=True)]
+        group_size = _only({len(group.passages) for group in groups}, "groups of different sizes")
+        in_batch = _only({example.in_batch_negatives for example in examples}, "with and without in-batch negatives")
+        prompts = [self._options.query_prompt if group.prompt is None else group.prompt for group in groups]
+        queries = [(prompt, group.query) for prompt, group in zip(prompts, groups, strict=True)]
+        beside = [
+            prompt if example.prompts_passages else self._options.document_prompt
+            for example, prompt in zip(examples, prompts, strict=True)
+        ]
+        passages = [
+            (prompt, passage) for prompt, group in zip(beside, groups, strict=True) for passage in group.passages
+        ]
+        scores = [group.teacher_scores for group in groups]
+        return TrainBatch(
+            *self._batches(queries, passages),
+            group_size=group_size,
+            in_batch_negatives=bool(in_batch),
+            teacher_scores=None if None in scores else torch.tensor(scores, dtype=torch.float32),
+            duplicates=_duplicates(examples, groups) if in_batch else None,
+        )
+
+    def texts(self, texts: Sequence[str], prompt: str, max_length: int) -> TokenBatch:
+        """Any texts as ids, in order."""
+        return self._pad(self._tokenizer.tokenize(texts, max_length, prompt))
+
+    def _draw(self, example: Example, number: int, epoch: int) -> Group:
+        rng = drawing_generator(self._options.seed, epoch, number)
+        group = draw(example, self._options.group_size, rng)
+        if not self._options.shuffle.probability:
+            return group
+        return replace(group, passages=tuple(self._options.shuffle.apply(passage, rng) for passage in group.passages))
+
+    def _batches(
+        self, queries: Sequence[tuple[str, str]], passages: Sequence[tuple[str, str]]
+    ) -> tuple[TokenBatch, TokenBatch, Tensor, Tensor]:
+        queries_once, query_rows = _once(queries)
+        passages_once, passage_rows = _once(passages)
+        return (
+            self._pad(self._tokenize(queries_once, self._options.query_length)),
+            self._pad(self._tokenize(passages_once, self._options.passage_length)),
+            query_rows,
+            passage_rows,
+        )
+
+    def _tokenize(self, texts: Sequence[tuple[str, str]], max_length: int) -> list[TokenizedText]:
+        """Ids of (prompt, text), one call for each prompt."""
+        tokenized: dict[int, TokenizedText] = {}
+        for prompt in dict.fromkeys(prompt for prompt, _ in texts):
+            rows = [row for row, (own, _) in enumerate(texts) if own == prompt]
+            ids = self._tokenizer.tokenize([texts[row][1] for row in rows], max_length, prompt)
+            tokenized |= dict(zip(rows, ids, strict=True))
+        return [tokenized[row] for row in range(len(texts))]
+
+    def _pad(self, texts: Sequence[TokenizedText]) -> TokenBatch:
+        ids, mask = pad([np.asarray(text.ids, np.int64) for text in texts], self._pad_id)
+        prompts = torch.tensor([text.prompt_tokens for text in texts], dtype=torch.int64)
+        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), prompts)
+
+
+def _once(texts: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], Tensor]:
+    """The different texts, and which of them stands where."""
+    rows: dict[tuple[str, str], int] = {}
+    places = [rows.setdefault(text, len(rows)) for text in texts]
+    return list(rows), torch.tensor(places, dtype=torch.int64)
+
+
+def _duplicates(examples: Sequence[Example], groups: Sequence[Group]) -> Tensor | None:
+    """Entries (B, B * G) of passages that another example of the batch knows to answer its query."""
+    size = len(groups[0].passages)
+    places: dict[str, list[int]] = {}
+    for place, passage in enumerate(passage for group in groups for passage in group.passages):
+        places.setdefault(passage, []).append(place)
+    right = _right_passages(examples, groups)
+    found = [
+        (row, place)
+        for row, example in enumerate(examples)
+        for passage in right[example.query]
+        for place in places.get(passage, ())
+        if place // size != row
+    ]
+    if not found:
+        return None
+    marked = torch.zeros(len(groups), len(groups) * size, dtype=torch.bool)
+    marked[tuple(torch.tensor(found).T)] = True
+    return marked
+
+
+def _right_passages(examples: Sequence[Example], groups: Sequence[Group]) -> Mapping[str, set[str]]:
+    """All that answers each query, as far as the batch knows; a positive with shuffled segments among it."""
+    right: dict[str, set[str]] = {}
+    for example, group in zip(examples, groups, strict=True):
+        right.setdefault(example.query, set()).update((*example.positives, group.passages[0]))
+    return right
+
+
+def _only(values: set[int] | set[bool], what: str) -> int:
+    if len(values) != 1:
+        raise InputError(f"a batch holds examples {what} ({sorted(values)}): give them different sources in the plan")
+    return int(values.pop())

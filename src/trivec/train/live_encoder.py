@@ -1,0 +1,72 @@
+"""The model as it stands, in the middle of training, as an `Encoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trivec.encode.encoder import Encoder
+from trivec.encode.loading import fingerprint
+from trivec.encode.runtime import HeadOutputs
+from trivec.encode.tokenizer import TextTokenizer
+from trivec.train.collate import TokenBatch
+from trivec.train.model import TrainableEncoder
+from trivec.train.trained import trained_checkpoint
+from trivec.train.vectors import TextVectors
+from trivec.types import FloatArray, Head
+
+
+class LiveRuntime:
+    """Runs a `StepLoss` over texts, with its present weights and without dropout."""
+
+    name = "torch, while training"
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self.module = module
+        self._device = device
+
+    @property
+    def batch_tokens(self) -> int:
+        """A small budget keeps activations in a CPU's cache; a GPU wants large batches."""
+        return 1024 if self._device.type == "cpu" else 65_536
+
+    @torch.no_grad()
+    def forward(
+        self, ids_BL: NDArray[np.int64], mask_BL: NDArray[np.int32], heads: Collection[Head], states: bool = False
+    ) -> HeadOutputs:
+        """One pass over a right-padded batch. There are no token states to be had, ``states`` or not."""
+        mask = torch.from_numpy(mask_BL.astype(np.int64))
+        batch = TokenBatch(torch.from_numpy(ids_BL), mask, torch.zeros(len(mask), dtype=torch.int64))
+        was_training = self.module.training
+        self.module.eval()
+        try:
+            vectors: TextVectors = self.module(batch.to(self._device))
+        finally:
+            self.module.train(was_training)
+        return HeadOutputs(
+            dense=_numpy(vectors.dense),
+            token_weights=_numpy(vectors.weights),
+            token_vectors=None if vectors.multi is None else _numpy(_with_cls(vectors.multi, ids_BL.shape[1])),
+        )
+
+
+def _with_cls(multi: Tensor, tokens: int) -> Tensor:
+    """(n, M, C) vectors behind CLS as (n, L, C): one for each token."""
+    return F.pad(multi, (0, 0, 1, tokens - 1 - multi.shape[1]))
+
+
+def _numpy(tensor: Tensor | None) -> FloatArray | None:
+    return None if tensor is None else np.asarray(tensor.float().cpu().numpy(), np.float32)
+
+
+def live_encoder(encoder: TrainableEncoder, runtime: LiveRuntime) -> Encoder:
+    """An encoder over a model in training. Its fingerprint is that of the model at the start."""
+    checkpoint = trained_checkpoint(encoder, encoder.checkpoint.folder)
+    tokenizer: Any = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    return Encoder(checkpoint, runtime, tokenizer, fingerprint(checkpoint))

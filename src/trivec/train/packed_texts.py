@@ -1,0 +1,102 @@
+"""Texts laid end to end: no padded token is computed, and none is kept for the backward pass.
+
+The backbone sees one row of T tokens with positions that begin anew in each text; only attention knows where texts
+end. Texts are ordered by length, so that those of one length lie side by side and share one attention call. What
+`trivec.encode.torch_packed` does for encoding, with gradient and with dropout on the attention weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_NAME = "trivec_packed_training"
+_MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
+"""Backbones in which nothing but attention and positions depends on the place of a token."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedTexts:
+    """Where the T real tokens of a right-padded batch (n, L) go when its n texts are laid end to end.
+
+    Attributes:
+        order: (n,), the text at each place, longest first.
+        lengths: (n,), tokens of the text at each place.
+        starts: (n,), where the text at each place begins.
+        places: (T,), the place of the text that each token belongs to.
+        positions: (T,), the position of each token in its text.
+        padded: (T,), where each token lies in the flattened batch (n * L,).
+    """
+
+    order: Tensor
+    lengths: Tensor
+    starts: Tensor
+    places: Tensor
+    positions: Tensor
+    padded: Tensor
+
+    @staticmethod
+    def of(mask_BL: Tensor) -> PackedTexts:
+        """Lay out a batch; ``mask_BL`` is 1 for real tokens, which come first in each row."""
+        lengths, order = mask_BL.sum(dim=1).sort(descending=True, stable=True)
+        starts = lengths.cumsum(0) - lengths
+        places = torch.repeat_interleave(torch.arange(len(order), device=order.device), lengths)
+        positions = torch.arange(len(places), device=order.device) - starts[places]
+        return PackedTexts(order, lengths, starts, places, positions, order[places] * mask_BL.shape[1] + positions)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """(number of texts, tokens of each) for neighbours of one length."""
+        return tuple((len(list(run)), length) for length, run in itertools.groupby(self.lengths.tolist()))
+
+
+def pack_attention(backbone: Any, device: torch.device) -> bool:  # noqa: ANN401
+    """Give a backbone attention over packed texts, if it can have it. True if it has.
+
+    On a CPU alone: elsewhere a call for each length would take longer than the padding.
+    """
+    import transformers
+
+    able = getattr(backbone, "_supports_attention_backend", False) and hasattr(backbone, "set_attn_implementation")
+    if device.type != "cpu" or not able or backbone.config.model_type not in _MODEL_TYPES:
+        return False
+    transformers.AttentionInterface.register(_NAME, _attend)
+    transformers.AttentionMaskInterface.register(_NAME, _no_mask)
+    backbone.set_attn_implementation(_NAME)
+    return True
+
+
+def _attend(
+    module: Any,  # noqa: ANN401
+    query_1HTC: Tensor,
+    key_1HTC: Tensor,
+    value_1HTC: Tensor,
+    attention_mask: None,
+    *,
+    text_runs: tuple[tuple[int, int], ...],
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attention of each text to itself; the result is (1, T, H, C)."""
+    heads, _tokens, width = query_1HTC.shape[1:]
+    attended, start = [], 0
+    for texts, length in text_runs:
+        query, key, value = (
+            part.narrow(2, start, texts * length).reshape(heads, texts, length, width).transpose(0, 1)
+            for part in (query_1HTC, key_1HTC, value_1HTC)
+        )
+        attended_BHLC = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)
+        attended.append(attended_BHLC.transpose(1, 2).reshape(texts * length, heads, width))
+        start += texts * length
+    return torch.cat(attended)[None], None
+
+
+def _no_mask(*_: object, **__: object) -> None:
+    """Nothing to mask where nothing is padded."""
