@@ -180,8 +180,8 @@ class TensorWriter:
         self._describe(name, _CODES[np.dtype(dtype)], (rows, *shape), start)
         return rows
 
-    def finish(self) -> None:
-        """Write the header and wait until everything is on disk."""
+    def finish(self, sync: bool = True) -> None:
+        """Write the header, and wait until everything is on disk unless the caller sees to that."""
         header = json.dumps(self._header, ensure_ascii=False).encode()
         room = self._start - 8
         if len(header) > room:
@@ -189,7 +189,8 @@ class TensorWriter:
         self._file.seek(0)
         self._file.write(struct.pack("<Q", room) + header.ljust(room))
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if sync:
+            os.fsync(self._file.fileno())
         self.close()
 
     def close(self) -> None:

@@ -65,6 +65,15 @@ def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
         start += os.pwrite(writer, block, start)
 
 
+def sync_file(path: Path) -> None:
+    """Wait until everything that was written to a file is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder: Path) -> None:
     """Make it last that files in a folder came or went."""
     handle = os.open(folder, os.O_RDONLY)

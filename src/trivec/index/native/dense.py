@@ -45,7 +45,7 @@ _SIGNS_FEWEST = 64
 _ROUGH_OVERSAMPLE, _ROUGH_FEWEST = 4, 1000
 """Of float codecs, whose signs serve only to propose, this many rows for each one asked for and so many more are
 scored: with them 0.999 of the best 100 are among a thousand proposed of 100,000."""
-_SIGNS_FROM = 20_000
+_SIGNS_FROM = 16_000
 """Fewer rows are scanned, since that takes less than half a millisecond."""
 _STRETCHES, _STRETCH_ROWS = 6, 8192
 """A scan is shared in at most so many stretches of at least so many rows: 0.2 ms each."""
@@ -305,7 +305,7 @@ class DensePart:
         if self._path is not None or self._is_binary or count < _SIGNS_FROM:
             return lambda: self.find(query, k, allowed)
         wanted = k * _ROUGH_OVERSAMPLE + _ROUGH_FEWEST
-        if self._signs is not None and wanted < count // 4:
+        if self._signs is not None and wanted < count // 3:
             work = SharedWork([partial(self._by_signs, query, k, allowed, wanted)])
             return lambda: work.results()[0]
         return self._scan(query, k, allowed, count)

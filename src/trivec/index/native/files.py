@@ -7,10 +7,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
-from trivec.index.files import sync_folder
+from trivec.index.files import sync_file, sync_folder
 from trivec.index.native.records import FileRecord, SegmentRecord
+from trivec.index.native.shared_work import SharedWork
 
 _BLOCK = 1 << 20
 
@@ -78,9 +80,13 @@ class SegmentFolders:
 
 
 def seal(folder: Path) -> dict[str, FileRecord]:
-    """Make it last that the files of a folder, each synced when it was written, are there; and describe them."""
+    """Make the files of a folder last, and describe them. The disk writes while their hashes are computed."""
+    paths = sorted(folder.iterdir())
+    syncing = SharedWork([partial(sync_file, path) for path in paths])
+    found = {path.name: describe(path) for path in paths}
+    syncing.results()
     sync_folder(folder)
-    return {path.name: describe(path) for path in sorted(folder.iterdir())}
+    return found
 
 
 def describe(path: Path) -> FileRecord:

@@ -1,4 +1,4 @@
-"""Writing segments: from passages that come in, and from rows of other segments."""
+"""Writing segments: from passages that come in, and from rows of other segments. Publishing them syncs their files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write_segment(
         _write_ids(writer, first, passages)
         write_columns(writer, "columns", passages)
         _write_heads(writer, vectors, settings)
-        writer.finish()
+        writer.finish(sync=False)
     finally:
         writer.close()
 
@@ -83,7 +83,7 @@ def merge_segments(
         _merge_ids(writer, parts)
         merge_columns(writer, "columns", [(segment.columns, rows) for segment, rows in parts])
         _merge_heads(writer, parts, settings)
-        writer.finish()
+        writer.finish(sync=False)
     finally:
         writer.close()
 
