@@ -27,7 +27,7 @@ from store_corpus import make_corpus
 from store_exact import ExactStore, write_exact
 
 _HERE = Path(__file__).parent
-_LIMIT_S = 480
+_LIMIT_S = 900
 
 
 def main() -> None:

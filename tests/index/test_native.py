@@ -463,7 +463,7 @@ def test_what_a_killed_writer_left_behind_is_removed_by_the_next(folder: Path) -
 
 
 def test_a_full_disk_is_named_and_the_store_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     model = Model({}, {})
