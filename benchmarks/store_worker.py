@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from trivec.embeddings import Embeddings
-from trivec.index import Filter, Store, parse_filter
+from trivec.index import Store, parse_filter
 from trivec.index.files import folder_bytes
 from trivec.search.options import SearchOptions
 from trivec.search.retrieval import retrieve
@@ -29,8 +29,6 @@ from trivec.types import Signal
 from store_corpus import Corpus, make_corpus
 
 SIGNALS: tuple[Signal, ...] = ("dense", "sparse", "bm25")
-ROUNDS = 5
-"""Filters take turns, so that a slow moment of the machine does not fall on one of them alone."""
 SELECTIVITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
 HYBRID = SearchOptions(weights={"dense": 1.0, "sparse": 0.3, "bm25": 0.5, "multi": 1.0})
 """Every signal takes part: three propose 1,000 candidates each, MaxSim re-ranks 200."""
@@ -113,41 +111,30 @@ def _measure(store: Store, queries: list[Embeddings], exact: dict[str, Any]) -> 
     candidates = [store.search("dense", query, 200).ids for query in queries]
     pairs = list(zip(queries, candidates, strict=True))
     result["signals"]["multi"] = {"200 candidates p50_ms": _times(lambda pair: store.score("multi", *pair), pairs)}
-    filters = {"all" if share is None else f"{share:.1%}": _filter(share) for share in (None, *SELECTIVITIES)}
-    for name, where in filters.items():
+    for share in (None, *SELECTIVITIES):
+        where = None if share is None else parse_filter(f"bucket < {round(1000 * share)}")
+        name = "all" if share is None else f"{share:.1%}"
         found = [store.search("dense", query, 100, where).ids for query in queries]
         hits = [[hit.passage.id for hit in retrieve(store, query, 100, where, HYBRID)] for query in queries]
         fewer = [[hit.passage.id for hit in retrieve(store, query, 100, where, FEWER)] for query in queries]
         result["hybrid"][name] = {
+            "p50_ms": _times(lambda query, where=where: retrieve(store, query, 10, where, HYBRID), queries),
+            "200 candidates p50_ms": _times(
+                lambda query, where=where: retrieve(store, query, 10, where, FEWER), queries
+            ),
+            "dense p50_ms": _times(lambda query, where=where: store.search("dense", query, 100, where), queries),
             "dense recall@100": _recall(found, exact[f"dense {name}"]),
             "hybrid recall@100": _recall(hits, exact[f"hybrid {name}"]),
             "200 candidates recall@100": _recall(fewer, exact[f"hybrid {name}"]),
         }
-    calls: dict[str, Callable[[Any, Filter | None], object]] = {
-        "p50_ms": lambda query, where: retrieve(store, query, 10, where, HYBRID),
-        "200 candidates p50_ms": lambda query, where: retrieve(store, query, 10, where, FEWER),
-        "dense p50_ms": lambda query, where: store.search("dense", query, 100, where),
-    }
-    rounds: dict[tuple[str, str], list[float]] = {}
-    for _ in range(ROUNDS):
-        for name, where in filters.items():
-            for what, call in calls.items():
-                taken = _times(lambda query, call=call, where=where: call(query, where), queries)
-                rounds.setdefault((name, what), []).append(taken)
-    for (name, what), taken in rounds.items():
-        result["hybrid"][name] |= {what: statistics.median(taken), f"{what}, best round": min(taken)}
     result["hybrid queries/s by threads"] = {threads: _throughput(store, queries, threads) for threads in (1, 2, 4)}
     return result
 
 
-def _filter(share: float | None) -> Filter | None:
-    return None if share is None else parse_filter(f"bucket < {round(1000 * share)}")
-
-
 def _times(call: Callable[[Any], object], items: list[Any]) -> float:
-    """Median milliseconds of a call over items."""
+    """Median milliseconds of a call, over all items, three times."""
     taken = []
-    for item in items:
+    for item in items * 3:
         start = time.perf_counter()
         call(item)
         taken.append(1000 * (time.perf_counter() - start))
