@@ -89,9 +89,10 @@ def test_zstd_of_several_frames(tmp_path: Path) -> None:
     [
         (zstandard.compress(JSONL)[:-8], "zstd data ends too early, as if cut off"),
         (zstandard.compress(JSONL)[:9] + b"x" * 90, "damaged zstd data"),
-        (gzip.compress(JSONL)[:-20], "gzip data ends too early"),
-        (gzip.compress(JSONL)[:20] + b"x" * 90, "damaged or no gzip data"),
+        (gzip.compress(JSONL, mtime=0)[:-20], "gzip data ends too early"),
+        (gzip.compress(JSONL, mtime=0)[:20] + b"x" * 90, "damaged or no gzip data"),
     ],
+    ids=["zstd cut off", "zstd damaged", "gzip cut off", "gzip damaged"],
 )
 def test_cut_off_and_damaged_compression(tmp_path: Path, data: bytes, words: str) -> None:
     path = write(tmp_path / "a.jsonl", data)
