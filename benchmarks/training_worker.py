@@ -55,7 +55,7 @@ def flagembedding_step(model: str, groups: list[dict[str, Any]], heads: list[str
     from FlagEmbedding.finetune.embedder.encoder_only.m3.runner import EncoderOnlyEmbedderM3Runner
     from transformers import PreTrainedTokenizerFast
 
-    special = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>"}
+    special = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>", "eos_token": "</s>"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=f"{model}/tokenizer.json", **special)
     unified = len(heads) > 1
     encoder = EncoderOnlyEmbedderM3Model(
