@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 
@@ -18,9 +19,9 @@ from trivec.index.native.token_reading import reader_of
 from trivec.ragged import Ragged
 from trivec.types import FloatArray, IntArray
 
-_SCAN_BYTES = 1 << 22
-"""Codes scored between two looks at the memory in use."""
-_PIECES, _PIECE_BYTES, _FOR_TWO = 6, 1 << 19, 1 << 23
+_SCAN_BYTES = 1 << 20
+"""Codes read and scored at once: as much as stays in the cache beside a processor."""
+_PIECES, _PIECE_BYTES, _FOR_TWO = min(8, os.cpu_count() or 1), 1 << 19, 1 << 23
 """Threads share a request in about so many pieces of at least so many bytes of codes, if these times the query vectors
 come to more than the last number: about half a millisecond."""
 
