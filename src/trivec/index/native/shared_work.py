@@ -28,21 +28,17 @@ class SharedWork(Generic[Result]):
 
     def results(self) -> list[Result]:
         """What all calls give. Calls that nobody has begun with are made here, the last one first."""
-        found: list[Result | None] = [None] * len(self._calls)
+        found: dict[int, Result] = {}
         try:
-            for place in reversed(range(len(self._calls))):
-                future = self._futures[place]
+            for place, (call, future) in reversed(list(enumerate(zip(self._calls, self._futures, strict=True)))):
                 if future is None or future.cancel():
-                    found[place] = self._calls[place]()
+                    found[place] = call()
         finally:
             # whoever fails leaves no call behind that still reads files
-            begun = [future for future in self._futures if future is not None and not future.cancel()]
-            for future in begun:
+            begun = {place: future for place, future in enumerate(self._futures) if future and not future.cancel()}
+            for future in begun.values():
                 future.exception()
-        return [
-            future.result() if future in begun else value  # type: ignore[misc]
-            for future, value in zip(self._futures, found, strict=True)
-        ]
+        return [begun[place].result() if place in begun else found[place] for place in range(len(self._calls))]
 
 
 def stretches(count: int, most: int, least: int) -> list[slice]:
