@@ -8,6 +8,7 @@ variable-length kernel does all texts; elsewhere there is one call a text, or a 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,21 @@ _MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 def pack_attention(model: Any, checkpoint: Checkpoint, device: torch.device) -> bool:  # noqa: ANN401
     """Give a backbone attention over packed texts, if it can have it. True if it has."""
+    if not _worth_it(model.dtype, device):
+        return False
+    return install_attention(model, str(checkpoint.config.get("model_type")), _NAME, _attend)
+
+
+def install_attention(model: Any, model_type: str, name: str, attend: Callable[..., object]) -> bool:  # noqa: ANN401
+    """Give a backbone an attention function of ours, without masks, if it can have one. True if it has."""
     import transformers
 
     able = getattr(model, "_supports_attention_backend", False) and hasattr(model, "set_attn_implementation")
-    if checkpoint.config.get("model_type") not in _MODEL_TYPES or not able or not _worth_it(model.dtype, device):
+    if model_type not in _MODEL_TYPES or not able:
         return False
-    transformers.AttentionInterface.register(_NAME, _attend)
-    transformers.AttentionMaskInterface.register(_NAME, _no_mask)
-    model.set_attn_implementation(_NAME)
+    transformers.AttentionInterface.register(name, attend)
+    transformers.AttentionMaskInterface.register(name, _no_mask)
+    model.set_attn_implementation(name)
     return True
 
 

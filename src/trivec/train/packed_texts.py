@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trivec.encode.torch_packed import install_attention
+
 _NAME = "trivec_packed_training"
-_MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
-"""Backbones in which nothing but attention and positions depends on the place of a token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +61,7 @@ def pack_attention(backbone: Any, device: torch.device) -> bool:  # noqa: ANN401
 
     On a CPU alone: elsewhere a call for each length would take longer than the padding.
     """
-    import transformers
-
-    able = getattr(backbone, "_supports_attention_backend", False) and hasattr(backbone, "set_attn_implementation")
-    if device.type != "cpu" or not able or backbone.config.model_type not in _MODEL_TYPES:
-        return False
-    transformers.AttentionInterface.register(_NAME, _attend)
-    transformers.AttentionMaskInterface.register(_NAME, _no_mask)
-    backbone.set_attn_implementation(_NAME)
-    return True
+    return device.type == "cpu" and install_attention(backbone, backbone.config.model_type, _NAME, _attend)
 
 
 def _attend(
@@ -96,7 +88,3 @@ def _attend(
         attended.append(attended_BHLC.transpose(1, 2).reshape(texts * length, heads, width))
         start += texts * length
     return torch.cat(attended)[None], None
-
-
-def _no_mask(*_: object, **__: object) -> None:
-    """Nothing to mask where nothing is padded."""
