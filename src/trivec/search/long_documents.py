@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -14,6 +14,7 @@ from trivec.encode.encoder import EncodeOptions, Encoder
 from trivec.encode.late_chunking import ChunkedText, encode_chunks
 from trivec.encode.multi_cls import most_tokens
 from trivec.errors import InputError
+from trivec.search.settings import changed_settings, options_from
 from trivec.types import Passage
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class LongDocuments:
 
     def settings(self) -> dict[str, Any]:
         """What differs from the defaults; `from_settings` reads it."""
-        default = type(self)()
-        return {name: value for name, value in vars(self).items() if value != getattr(default, name)}
+        return changed_settings(self)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> LongDocuments:
@@ -107,11 +107,7 @@ class LongDocuments:
         Raises:
             InputError: a setting is not known.
         """
-        names = {field.name for field in fields(cls)}
-        unknown = set(settings) - names
-        if unknown:
-            raise InputError(f"unknown settings {sorted(unknown)}: known are {', '.join(sorted(names))}")
-        return cls(**dict(settings))  # type: ignore[arg-type]
+        return options_from(cls, settings, "settings")
 
 
 def _encode_late(encoder: Encoder, splitter: PassageSplitter, passages: Sequence[Passage]) -> Embeddings:

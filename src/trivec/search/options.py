@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from trivec.errors import InputError
 from trivec.search.fusion import Fusion, make_fusion
+from trivec.search.settings import changed_settings, options_from
 from trivec.types import SIGNALS, Head, Signal
 
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse", "bm25", "multi"]
@@ -92,8 +93,7 @@ class SearchOptions:
 
     def settings(self) -> dict[str, Any]:
         """What differs from the defaults; `from_settings` reads it."""
-        default = type(self)()
-        return {name: value for name, value in vars(self).items() if value != getattr(default, name)}
+        return changed_settings(self)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, object]) -> SearchOptions:
@@ -102,8 +102,4 @@ class SearchOptions:
         Raises:
             InputError: a setting is not known.
         """
-        names = {field.name for field in fields(cls)}
-        unknown = set(settings) - names
-        if unknown:
-            raise InputError(f"unknown search settings {sorted(unknown)}: known are {', '.join(sorted(names))}")
-        return cls(**dict(settings))  # type: ignore[arg-type]
+        return options_from(cls, settings, "search settings")
