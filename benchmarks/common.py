@@ -7,11 +7,14 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trivec.search.readers import read_documents
 from trivec.types import Document
@@ -63,3 +66,23 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {path}")
+
+
+def physical_limits() -> dict[str, float]:
+    """What this machine gives at the moment, the best of five: a float32 matrix product, and reading by one thread.
+
+    Other guests of the same host make it change by a factor of two.
+    """
+    square, long = np.ones((1500, 1500), np.float32), np.ones(40_000_000, np.float32)
+    product = min(_seconds(lambda: square @ square) for _ in range(5))
+    reading = min(_seconds(long.sum) for _ in range(5))
+    return {
+        "matrix product, GFLOP/s": round(2e-9 * 1500**3 / product),
+        "reading, GB/s": round(1e-9 * long.nbytes / reading, 1),
+    }
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -5,7 +5,7 @@ r"""Stores side by side on one collection: quality against exact search, millise
 
 DATA/train holds training pairs in jsonl; PYTHON is one with lancedb and pymilvus[milvus-lite] installed, or left
 out. Each store runs in a process of its own, one after the other. Hybrid search is all of it but the encoding of the
-query: three signals propose 1,000 passages each, MaxSim re-ranks 200.
+query: three signals propose 500 passages each, MaxSim re-ranks 200.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from common import environment, write_result
+from common import environment, physical_limits, write_result
 from store_corpus import make_corpus
 from store_exact import ExactStore, write_exact
 
@@ -49,7 +49,8 @@ def main() -> None:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=arguments.cache) as scratch:
         for store in arguments.stores:
-            results[store] = _worker(arguments, store, exported, Path(scratch) / store)
+            limits_now = physical_limits()
+            results[store] = {**_worker(arguments, store, exported, Path(scratch) / store), "machine": limits_now}
             print(store, json.dumps(results[store], indent=1))
     for peer in ("lancedb", "milvus-lite") if arguments.peers else ():
         with tempfile.TemporaryDirectory(dir=arguments.cache) as scratch:

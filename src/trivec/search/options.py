@@ -19,8 +19,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 class SearchOptions:
     """How a search is done.
 
-    The depths are those of the published M3 protocol: each first-stage signal gives 1,000 candidates, and the best
-    200 of their union, fused without multi-vectors, are scored by MaxSim.
+    As in the published M3 protocol, the best of each first-stage signal are candidates, and the best 200 of their
+    union, fused without multi-vectors, are scored by MaxSim. Where the protocol takes 1,000 of each signal and leaves
+    them unscored by the others, half as many, scored by all, do the same (`docs/speed.md`).
 
     Attributes:
         mode: ``hybrid`` mixes all signals; any other ranks by one.
@@ -36,7 +37,7 @@ class SearchOptions:
     mode: Mode = "hybrid"
     fusion: str = "weighted-sum"
     weights: Mapping[Signal, float] | None = None
-    candidates: int = 1000
+    candidates: int = 500
     rerank: int = 200
     complete: bool = True
     per_passage: bool = False
