@@ -10,7 +10,7 @@ import torch
 from transformers import TrainingArguments
 
 from trivec.encode.checkpoints import Checkpoint
-from trivec.encode.loading import find_checkpoint
+from trivec.encode.loading import find_checkpoint, fingerprint
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions
@@ -62,6 +62,10 @@ def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEnco
         else None,
         seed=options.run.seed,
         freeze_embeddings=options.freeze_embeddings,
+        freeze_layers=options.freeze_layers,
+        remember=None
+        if options.remember is None
+        else _states_folder(options.remember.expanduser(), checkpoint, options),
         dropout=options.dropout,
         max_length=options.positions,
         extension=options.position_filling,
@@ -69,6 +73,15 @@ def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEnco
     if options.run.gradient_checkpointing:
         encoder.gradient_checkpointing_enable()
     return encoder
+
+
+def _states_folder(folder: Path, checkpoint: Checkpoint, options: TrainOptions) -> Path:
+    """A folder of its own for each model, number of layers, precision and table of positions."""
+    layers = "all" if options.freeze else options.freeze_layers
+    parts = [fingerprint(checkpoint).digest[:16], layers, options.run.precision]
+    if options.positions is not None:
+        parts += [options.position_filling, options.positions]
+    return folder / "-".join(map(str, parts))
 
 
 def text_lengths(checkpoint: Checkpoint, options: TrainOptions) -> tuple[int, int]:
@@ -123,7 +136,9 @@ def plan_options(options: TrainOptions, survey: Survey, world: int) -> PlanOptio
         assert batches.batch_size is not None
         buckets = BucketOptions.paper(scale=batches.batch_size / _PAPER_BATCH)
     smallest = max(buckets.batch_sizes) * world
-    return PlanOptions(buckets, options.run.seed, world, rest="keep", merge_below=smallest)
+    return PlanOptions(
+        buckets, options.run.seed, world, rest="keep", merge_below=smallest, source_limit=batches.source_limit
+    )
 
 
 def make_collator(checkpoint: Checkpoint, tokenizer: TextTokenizer, pad_id: int, options: TrainOptions) -> Collator:

@@ -106,4 +106,5 @@ def activation_bytes(encoder: TrainableEncoder, ready: Ready) -> int:
     kept = _LEAN_LAYER if options.run.gradient_checkpointing else _FULL_LAYER
     value_bytes = 4 if options.run.precision == "float32" else 2
     config = encoder.config
-    return int(tokens * config.num_hidden_layers * kept * config.hidden_size * value_bytes)
+    layers = config.num_hidden_layers - encoder.frozen_layers
+    return int(tokens * layers * kept * config.hidden_size * value_bytes)

@@ -7,7 +7,7 @@ loads as the stock class, and a delta file (`trivec.encode.delta`) carries nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,14 +74,19 @@ class LoraLinear(nn.Linear):
         return self.weight.detach() + self.scale * (self.lora_b.detach() @ self.lora_a.detach())
 
 
-def add_lora(backbone: nn.Module, options: LoraOptions, seed: int) -> None:
-    """Freeze a backbone and give its linear layers low-rank updates.
+def add_lora(backbone: nn.Module, options: LoraOptions, seed: int, left_alone: Sequence[nn.Module] = ()) -> None:
+    """Freeze a backbone and give its linear layers low-rank updates, but for those inside ``left_alone``.
 
     Raises:
         InputError: a name among ``options.layers`` fits no linear layer.
     """
     backbone.requires_grad_(False)
-    linear = {name: module for name, module in backbone.named_modules() if isinstance(module, nn.Linear)}
+    without = {id(module) for part in left_alone for module in part.modules()}
+    linear = {
+        name: module
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Linear) and id(module) not in without
+    }
     chosen = [name for name in linear if not options.layers or _ends_with(name, options.layers)]
     unused = [ending for ending in options.layers if not any(_ends_with(name, (ending,)) for name in chosen)]
     if unused or not chosen:

@@ -3,7 +3,8 @@
 - any backbone that transformers' ``AutoModel`` loads; no model code of our own
 - on a CPU, BERT and (XLM-)RoBERTa compute no padded token, see `trivec.train.packed_texts`
 - CLS and prompt tokens shape the dense vector only; EOS keeps its multi-vector; special tokens have no lexical weight
-- heads alone, low-rank updates, or everything can be trained; word embeddings can be left as they are
+- heads alone, low-rank updates, or everything can be trained; word embeddings and the lowest layers can be left as
+  they are, and what frozen layers gave for a text can be kept on disk (`trivec.train.remembered_states`)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +24,13 @@ from trivec.encode.checkpoints.plain import CONFIG_FILE, position_offset
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.encode.torch_runtime import load_backbone
 from trivec.errors import InputError
+from trivec.train.frozen_layers import freeze_layers as freeze_lowest
+from trivec.train.frozen_layers import lowest_layers, rest_layers
 from trivec.train.heads import linear_layer, multi_layer, sparse_layer
 from trivec.train.lora import LoraOptions, add_lora
 from trivec.train.packed_texts import PackedTexts, pack_attention
 from trivec.train.positions import Extension, extend_positions
+from trivec.train.remembered_states import RememberedLayers, StateFile, text_keys
 from trivec.train.scores import TRAINED_HEADS
 from trivec.train.vectors import TextVectors
 from trivec.train.word_rows import WordRows
@@ -44,6 +49,7 @@ class TrainableEncoder(nn.Module):
         multi: Linear(d, C), or None.
         positions_extended: whether its table of positions is longer than the checkpoint's.
         encoder_frozen: whether the backbone and the dense layers stay as they are, without dropout.
+        frozen_layers: how many of the backbone's lowest layers do.
         is_gradient_checkpointing: whether the backbone's layers are computed again in the backward pass.
     """
 
@@ -63,6 +69,8 @@ class TrainableEncoder(nn.Module):
         self.sparse = sparse_layer(checkpoint, seed) if "sparse" in self.heads else None
         self.multi = multi_layer(checkpoint, multi_width, seed) if "multi" in self.heads else None
         self.encoder_frozen = False
+        self.frozen_layers = 0
+        self._remembered: RememberedLayers | None = None
         self.positions_extended = False
         self.is_gradient_checkpointing = False
         weightless = torch.zeros(max(1, int(str(checkpoint.config.get("vocab_size", 1)))), dtype=torch.bool)
@@ -84,6 +92,8 @@ class TrainableEncoder(nn.Module):
         seed: int = 0,
         *,
         freeze_embeddings: bool = False,
+        freeze_layers: int = 0,
+        remember: Path | None = None,
         dropout: float | None = None,
         max_length: int | None = None,
         extension: Extension = "tile",
@@ -99,6 +109,8 @@ class TrainableEncoder(nn.Module):
             seed: of everything that is drawn.
             freeze_embeddings: leave the word embeddings as they are. Their gradient is as large as the table, which
                 in multilingual models holds most weights.
+            freeze_layers: leave the word embeddings and so many of the lowest layers as they are, without dropout.
+            remember: folder for what frozen layers give, so that each text passes through them once; on CPUs alone.
             dropout: of the whole backbone; None is what its configuration says.
             max_length: tokens per text that it shall take, see `trivec.train.positions`; None is what it takes.
             extension: how the table of positions grows.
@@ -108,13 +120,18 @@ class TrainableEncoder(nn.Module):
             CorruptModelError: the model cannot be loaded.
         """
         _check_options(checkpoint, heads, freeze_encoder, lora, dropout)
+        if remember is not None and not (freeze_encoder or freeze_layers):
+            raise InputError(f"remember {remember} has nothing to keep: give freeze, or freeze_layers, too")
         model = cls(checkpoint, load_backbone(checkpoint, torch.float32), heads, multi_width, seed)
         if max_length is not None:
             model._take_longer_texts(max_length, extension)
         if dropout is not None:
             _set_dropout(model.backbone, dropout)
+        model.frozen_layers = model.backbone.config.num_hidden_layers if freeze_encoder else freeze_layers
         if lora is not None:
-            add_lora(model.backbone, lora, seed)
+            add_lora(model.backbone, lora, seed, lowest_layers(model.backbone, model.frozen_layers))
+        if freeze_layers:
+            freeze_lowest(model.backbone, freeze_layers)
         if freeze_encoder:
             model.backbone.requires_grad_(False)
         if freeze_encoder or lora is not None:
@@ -122,6 +139,9 @@ class TrainableEncoder(nn.Module):
         if freeze_embeddings:
             model.backbone.get_input_embeddings().requires_grad_(False)
         model.encoder_frozen = freeze_encoder
+        if remember is not None:
+            layers = lowest_layers(model.backbone, model.frozen_layers)
+            model._remembered = RememberedLayers(layers, StateFile(remember, checkpoint.hidden_size))
         return model.train()
 
     def _take_longer_texts(self, max_length: int, extension: Extension) -> None:
@@ -147,13 +167,20 @@ class TrainableEncoder(nn.Module):
         """Whether padding is left out rather than computed: on the device where the weights are at the first pass."""
         if self._is_packed is None:
             self._is_packed = pack_attention(self.backbone, self.device)
+            if self._remembered is not None and not self._is_packed:
+                raise InputError(
+                    f"remember works on CPUs alone, for BERT and (XLM-)RoBERTa: leave it out for "
+                    f"{self.checkpoint.name} on {self.device.type}"
+                )
         return self._is_packed
 
     def train(self, mode: bool = True) -> TrainableEncoder:
-        """As in torch, but a frozen backbone stays in evaluation mode: its hidden states have no dropout."""
+        """As in torch, but what is frozen stays in evaluation mode: its hidden states have no dropout."""
         super().train(mode)
         if self.encoder_frozen:
             self.backbone.eval()
+        elif self.frozen_layers:
+            rest_layers(self.backbone, self.frozen_layers)
         return self
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
@@ -209,8 +236,10 @@ class TrainableEncoder(nn.Module):
             return states_BLD.flatten(0, 1)[texts.padded]
         ids_1T = ids.flatten()[texts.padded][None]
         inputs = {"input_ids": ids_1T} if words is None else {"inputs_embeds": words.embed(ids_1T)}
+        asked = {} if self._remembered is None else {"text_keys": text_keys(texts.rows_of(ids))}
         states: Tensor = self.backbone(
             **inputs,
+            **asked,
             position_ids=(texts.positions + self._first_position)[None],
             token_type_ids=torch.zeros_like(ids_1T),
             text_runs=texts.runs,

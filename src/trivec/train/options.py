@@ -147,6 +147,10 @@ class BatchFields:
     group_size: int = 8
     """Passages to a query: a positive, and the rest negatives."""
 
+    source_limit: int = 0
+    """Most examples of one file of the data in an epoch, other ones in each, so
+    that large files do not drown the small; 0 sets no limit."""
+
     query_length: int | None = None
     """Most tokens of a query. Without it: the model's window."""
 
@@ -172,6 +176,7 @@ class BatchFields:
             _at_least(name, getattr(self, name), 1)
         for name in ("query_length", "passage_length"):
             _at_least(name, getattr(self, name), 4)
+        _at_least("source_limit", self.source_limit, 0)
         if not 0 <= self.segment_shuffle <= 1:
             raise InputError(f"segment_shuffle is a share between 0 and 1, got {self.segment_shuffle}")
 
@@ -319,6 +324,13 @@ class TrainOptions:
     """Leave the word embeddings as they are; in multilingual models they hold
     most weights."""
 
+    freeze_layers: int = 0
+    """Leave the word embeddings and so many of the lowest layers as they are."""
+
+    remember: Path | None = None
+    """Folder for what frozen layers give for each text, so that it passes through
+    them once, whatever the epoch, the seed and the run. On CPUs."""
+
     dropout: float | None = None
     """Of the backbone. Without it: what the model's configuration says."""
 
@@ -348,9 +360,14 @@ class TrainOptions:
             raise InputError("freeze and heads dense leave nothing to train: the dense vector has no head of its own")
         if self.freeze and self.lora.lora_rank:
             raise InputError(f"freeze and lora_rank {self.lora.lora_rank} contradict each other: leave one of them out")
+        if self.freeze and self.freeze_layers:
+            raise InputError(f"freeze and freeze_layers {self.freeze_layers} contradict each other: give one of them")
+        if self.remember is not None and not (self.freeze or self.freeze_layers):
+            raise InputError(f"remember {self.remember} has nothing to keep: give freeze, or freeze_layers, too")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise InputError(f"dropout must lie between 0 and 1, got {self.dropout}")
         _at_least("multi_width", self.multi_width, 1)
+        _at_least("freeze_layers", self.freeze_layers, 0)
         _at_least("positions", self.positions, 4)
         head = self.evaluation.metric.partition(" ")[0]
         if head not in (*self.heads, "hybrid"):

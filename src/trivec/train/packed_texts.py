@@ -50,6 +50,10 @@ class PackedTexts:
         positions = torch.arange(len(places), device=order.device) - starts[places]
         return PackedTexts(order, lengths, starts, places, positions, order[places] * mask_BL.shape[1] + positions)
 
+    def rows_of(self, batch_BL: Tensor) -> list[Tensor]:
+        """The text at each place in a right-padded batch, without the padding."""
+        return [batch_BL[row, :length] for row, length in zip(self.order.tolist(), self.lengths.tolist(), strict=True)]
+
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """(number of texts, tokens of each) for neighbours of one length."""

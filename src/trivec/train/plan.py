@@ -16,6 +16,7 @@ import numpy as np
 
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions
+from trivec.train.source_limits import drawn_rows
 from trivec.types import IntArray
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class PlanOptions:
             ``up``.
         merge_below: sources with fewer examples in a bucket are taken together there, as far as they may be mixed.
         drop_below: what then has fewer examples in a bucket is left out.
+        source_limit: most examples of one source in an epoch, other ones in each; 0 sets no limit.
     """
 
     buckets: BucketOptions = field(default_factory=BucketOptions)
@@ -49,6 +51,7 @@ class PlanOptions:
     rest: Rest = "keep"
     merge_below: int = 0
     drop_below: int = 0
+    source_limit: int = 0
 
     def __post_init__(self) -> None:
         if self.rest not in get_args(Rest):
@@ -68,7 +71,7 @@ class Plan:
         sources: (batches,), the source of each batch; the first of them where sources are merged.
         buckets: (batches,), the bucket of each batch.
         world: ranks.
-        left_out: how many examples are in no batch.
+        left_out: how many of the epoch's examples are in no batch.
     """
 
     epoch: int
@@ -125,7 +128,8 @@ def make_plan(
         raise InputError(f"lengths {lengths.shape} and sources {sources.shape}: give one of each for every example")
     rng = np.random.default_rng([options.seed, epoch])
     buckets = options.buckets.buckets_of(lengths)
-    parts = _parts(_merged(sources, buckets, options, mixable), buckets, rng)
+    drawn = drawn_rows(sources, buckets, options.source_limit, rng)
+    parts = _parts(_merged(sources[drawn], buckets[drawn], options, mixable), buckets[drawn], rng)
     parts = [part for part in parts if len(part[2]) >= options.drop_below]
     chunks: list[IntArray] = []
     sources_of: list[int] = []
@@ -142,10 +146,10 @@ def make_plan(
             f"{len(lengths)} examples fill no batch of at least {2 * options.world}: give more, or smaller thresholds"
         )
     order = rng.permutation(len(chunks))
-    rows = np.concatenate([chunks[i] for i in order])
-    left_out = len(lengths) - len(rows)
+    rows = drawn[np.concatenate([chunks[i] for i in order])]
+    left_out = len(drawn) - len(rows)
     if left_out:
-        logger.info("%d of %d examples are in no batch of epoch %d", left_out, len(lengths), epoch)
+        logger.info("%d of %d examples are in no batch of epoch %d", left_out, len(drawn), epoch)
     return Plan(
         epoch=epoch,
         rows=rows,
