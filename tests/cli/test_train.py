@@ -63,8 +63,14 @@ def test_a_dry_run_writes_nothing(run: Run, pairs: Path, model: Path) -> None:
     planned = outcome.json["run"]
     assert planned["examples"] + planned["held_out"] == outcome.json["data"][0]["examples"] == 56
     assert sum(bucket["examples"] for bucket in planned["buckets"]) == planned["examples"] - planned["left_out"]
+    assert [bucket["batch_size"] for bucket in planned["buckets"]] == [8]
+    assert planned["peak_bytes"] > 4 * planned["memory_bytes"]["weights"]
     assert planned["memory_bytes"]["optimiser"] == 8 * planned["trained"] == 8 * planned["parameters"]
     assert not Path("run").exists()
+    fitted = ["--fit-memory", 1, "--batch-size", 2]
+    outcome = run("train", "m3", pairs, "--model", model, "--dry-run", "--json", *fitted)
+    assert [bucket["batch_size"] for bucket in outcome.json["run"]["buckets"]] == [2]
+    assert "contradict" in run("train", "m3", pairs, "--dry-run", "--fit-memory", 1, "--batch-tokens", 9).err
     words = run("train", "m3", pairs, "--model", model, "--dry-run", "--freeze").out
     assert "data set" in words and "queries a batch" in words and "58 of them trained" not in words
 

@@ -75,6 +75,8 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
         ({"heads": ["dense"], "freeze": True, "metric": "dense R@100"}, "nothing to train"),
         ({"freeze": True, "lora_rank": 4}, "freeze and lora_rank 4"),
         ({"batch_size": 4, "batch_tokens": 100}, "batch_size 4 and batch_tokens 100"),
+        ({"fit_memory": 8, "batch_tokens": 100}, "fit_memory 8 and batch_tokens 100"),
+        ({"fit_memory": 0}, "fit_memory must be above 0"),
         ({"dev": "folder", "dev_share": 0.1}, "dev folder and dev_share 0.1"),
         ({"dev_share": 1.0}, "dev_share"),
         ({"metric": "smell nDCG@10"}, "smell nDCG@10"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions, fit_batch_sizes
-from trivec.train.plan import Plan, PlanOptions, follow_plans, make_plan
+from trivec.train.plan import Plan, PlanOptions, make_plan
 
 BUCKETS = BucketOptions((0, 50, 200), (8, 4, 2))
 
@@ -60,23 +59,6 @@ def test_the_same_seed_is_another_plan_in_each_epoch() -> None:
     digests = {make_plan(lengths, source, options, epoch).digest for epoch in range(5)}
     other = make_plan(lengths, source, PlanOptions(BUCKETS, seed=2)).digest
     assert len(digests) == 5 and other not in digests
-
-
-def test_a_plan_is_taken_up_where_it_was_left() -> None:
-    lengths, source = toy(100, 2)
-    options = PlanOptions(BUCKETS, seed=3)
-
-    def steps(epoch: int, position: int, count: int) -> list[tuple[int, int, list[int]]]:
-        walk = itertools.islice(follow_plans(lengths, source, options, epoch, position), count)
-        return [(epoch, place, plan[place].tolist()) for epoch, place, plan in walk]
-
-    whole = steps(0, 0, 60)
-    assert {epoch for epoch, _, _ in whole} >= {0, 1}
-    for taken in (1, 7, len(make_plan(lengths, source, options)) - 1, 30):
-        epoch, place, _ = whole[taken]
-        assert steps(epoch, place, 60 - taken) == whole[taken:]
-    end_of_epoch = len(make_plan(lengths, source, options))
-    assert steps(0, end_of_epoch, 3) == whole[end_of_epoch : end_of_epoch + 3]
 
 
 def test_less_is_padded_than_in_random_batches() -> None:

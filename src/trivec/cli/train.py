@@ -220,10 +220,13 @@ def _print_plan(found: DryRun, ready: Ready) -> None:
     from trivec.cli.output import human_bytes, print_facts, print_table
 
     rows = [
-        [f"{row.tokens[0]}-{row.tokens[1]}", f"{row.examples:,}", f"{row.batches:,}", f"{row.queries:,}"]
+        [
+            f"{row.tokens[0]}-{row.tokens[1]}",
+            *(f"{n:,}" for n in (row.examples, row.batches, row.queries, row.batch_size)),
+        ]
         for row in found.buckets
     ]
-    print_table(("tokens", "examples", "batches", "queries a batch"), rows, right=(1, 2, 3))
+    print_table(("tokens", "examples", "batches", "queries a batch", "batch size"), rows, right=(1, 2, 3, 4))
     print()
     memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in found.memory_bytes.items())
     learning = ready.options.learning
@@ -234,5 +237,5 @@ def _print_plan(found: DryRun, ready: Ready) -> None:
         ("learning rate", f"{learning.learning_rate:g}"),
         ("padding", f"{found.padded_share:.1%} of the tokens in a sample of batches"),
         ("parameters", f"{found.parameters:,}, {found.trained:,} of them trained"),
-        ("memory", f"about {human_bytes(sum(found.memory_bytes.values()))} ({memory})"),
+        ("memory", f"about {human_bytes(found.peak_bytes)} at once ({memory})"),
     ])  # fmt: skip

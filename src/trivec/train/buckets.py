@@ -82,6 +82,12 @@ class BucketOptions:
         ends = [*(bound - 1 for bound in kept[1:]), longest]
         return cls(kept, tuple(max(1, min(largest, max_tokens // end)) for end in ends))
 
+    def in_words(self) -> str:
+        """Sizes and where they end: ``32 of up to 499 tokens, 8 of more``."""
+        ends = zip(self.batch_sizes[:-1], self.bounds[1:], strict=True)
+        sizes = [f"{size} of up to {bound - 1} tokens" for size, bound in ends]
+        return ", ".join([*sizes, f"{self.batch_sizes[-1]} of {'more' if sizes else 'any length'}"])
+
     def buckets_of(self, lengths: IntArray) -> IntArray:
         """The number of the bucket that each length belongs to."""
         return np.searchsorted(np.asarray(self.bounds[1:], np.int64), lengths, side="right").astype(np.int64)
@@ -97,9 +103,9 @@ def fit_batch_sizes(
     """The largest batch sizes whose memory stays within a limit, found by trying.
 
     Args:
-        measure: (queries, tokens of each text) to the peak memory of a training step; a ``MemoryError``, or torch's
-            error for a full device, counts as too much. It should not fall as either of them grows.
-        limit: in the unit of ``measure``.
+        measure: (queries, tokens of each text) to the peak memory of a training step in GB; a ``MemoryError``, or
+            torch's error for a full device, counts as too much. It should not fall as either of them grows.
+        limit: in GB.
         longest: tokens of the longest example.
         bounds: of the buckets; those above ``longest`` are left out.
         largest: batch size that is tried.
@@ -113,7 +119,10 @@ def fit_batch_sizes(
     for length in reversed(ends):  # what fits a longer text fits a shorter one
         size = _largest_fitting(measure, limit, length, sizes[-1] if sizes else 0, largest)
         if size == 0:
-            raise InputError(f"one query of {length} tokens takes more than {limit:g}: raise the limit, or cut texts")
+            raise InputError(
+                f"one query of {length} tokens takes more than {limit:g} GB: raise fit_memory, or lower passage_length "
+                "or group_size"
+            )
         sizes.append(size)
     return BucketOptions(kept, tuple(reversed(sizes)))
 

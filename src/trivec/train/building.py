@@ -126,19 +126,30 @@ def split_options(options: TrainOptions) -> SplitOptions:
     return SplitOptions(_MODES[options.batches.split], options.batches.split_tokens)
 
 
-def plan_options(options: TrainOptions, survey: Survey, world: int) -> PlanOptions:
-    """How batches are made up. Sources that fill no batch by themselves share one with others of their kind."""
+def plan_options(
+    options: TrainOptions, survey: Survey, world: int, buckets: BucketOptions | None = None
+) -> PlanOptions:
+    """How batches are made up. Sources that fill no batch by themselves share one with others of their kind.
+
+    Args:
+        options: of the run.
+        survey: what is trained on.
+        world: processes.
+        buckets: those that were found by trying; None makes them as the options say.
+    """
+    buckets = buckets or _given_buckets(options, survey)
+    smallest = max(buckets.batch_sizes) * world
+    limit = options.batches.source_limit
+    return PlanOptions(buckets, options.run.seed, world, rest="keep", merge_below=smallest, source_limit=limit)
+
+
+def _given_buckets(options: TrainOptions, survey: Survey) -> BucketOptions:
     batches = options.batches
     if batches.batch_tokens is not None:
         longest = int(survey.lengths.max())
-        buckets = BucketOptions.token_budget(max(1, batches.batch_tokens // (1 + batches.group_size)), longest)
-    else:
-        assert batches.batch_size is not None
-        buckets = BucketOptions.paper(scale=batches.batch_size / _PAPER_BATCH)
-    smallest = max(buckets.batch_sizes) * world
-    return PlanOptions(
-        buckets, options.run.seed, world, rest="keep", merge_below=smallest, source_limit=batches.source_limit
-    )
+        return BucketOptions.token_budget(max(1, batches.batch_tokens // (1 + batches.group_size)), longest)
+    assert batches.batch_size is not None
+    return BucketOptions.paper(scale=batches.batch_size / _PAPER_BATCH)
 
 
 def make_collator(checkpoint: Checkpoint, tokenizer: TextTokenizer, pad_id: int, options: TrainOptions) -> Collator:

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from trivec.train.building import make_encoder, split_options
+from trivec.train.activations import activation_bytes, update_bytes
+from trivec.train.building import make_encoder
+from trivec.train.collate import TrainBatch
 from trivec.train.feeding import padded_share
-from trivec.train.model import TrainableEncoder
 from trivec.train.training import Ready
-
-_FULL_LAYER, _LEAN_LAYER = 17, 1
-"""Values of width h that a transformer layer keeps for each token until its backward pass: all of them
-(Korthikanti et al. 2022, 2205.05198, section 4.1, without the attention matrix), or its input alone."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,14 @@ class BucketRow:
         examples: in these batches.
         batches: how many.
         queries: most in a batch, all processes together.
+        batch_size: queries to a batch and process, where there are so many.
     """
 
     tokens: tuple[int, int]
     examples: int
     batches: int
     queries: int
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class DryRun:
         buckets: the batches by length.
         parameters: of the model.
         trained: how many of them are trained.
-        memory_bytes: about what a training step takes, by its parts; without what torch and its libraries need.
+        memory_bytes: about what the parts of a training step take: "weights", "gradients", "optimiser" (its state),
+            "update" (what it needs beside that) and "activations".
+        peak_bytes: about the most of them at once, without what torch and its libraries need, some 400 MB.
     """
 
     examples: int
@@ -61,22 +63,32 @@ class DryRun:
     parameters: int
     trained: int
     memory_bytes: Mapping[str, int]
+    peak_bytes: int
 
 
 def dry_run(ready: Ready) -> DryRun:
     """Plan everything and train nothing."""
     survey, plan = ready.survey, ready.batches.plan(0)
     encoder = make_encoder(ready.checkpoint, ready.options)
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in encoder.parameters()]
-    trained = sum(size for size, is_trained in sizes if is_trained)
-    parameters = sum(size for size, _ in sizes)
-    rows = []
+    weights = [(parameter.numel(), parameter.requires_grad) for parameter in encoder.parameters()]
+    trained = sum(size for size, is_trained in weights if is_trained)
+    parameters = sum(size for size, _ in weights)
+    rows, sizes = [], ready.batches.options.buckets.batch_sizes
     for bucket in np.unique(plan.buckets).tolist():
         positions = np.flatnonzero(plan.buckets == bucket).tolist()
         lengths = np.concatenate([survey.lengths[plan[position]] for position in positions])
         most = max(len(plan[position]) for position in positions)
-        rows.append(BucketRow((int(lengths.min()), int(lengths.max())), len(lengths), len(positions), most))
-    memory = {"weights": 4 * parameters, "gradients": 4 * trained, "optimiser": 8 * trained}
+        rows.append(
+            BucketRow((int(lengths.min()), int(lengths.max())), len(lengths), len(positions), most, sizes[bucket])
+        )
+    on_gpu = torch.cuda.is_available()
+    memory = {
+        "weights": 4 * parameters,
+        "gradients": 4 * trained,
+        "optimiser": 8 * trained,
+        "update": update_bytes(encoder, on_gpu),
+        "activations": activation_bytes(encoder, _largest_batch(ready), ready.options, on_gpu),
+    }
     return DryRun(
         examples=len(survey.numbers),
         held_out=len(ready.prepared) - len(survey.numbers),
@@ -87,24 +99,22 @@ def dry_run(ready: Ready) -> DryRun:
         buckets=tuple(rows),
         parameters=parameters,
         trained=trained,
-        memory_bytes={**memory, "activations": activation_bytes(encoder, ready)},
+        memory_bytes=memory,
+        peak_bytes=peak_bytes(memory, ready.options.learning.accumulate > 1),
     )
 
 
-def activation_bytes(encoder: TrainableEncoder, ready: Ready) -> int:
-    """About what the activations of the largest batch take, scores not counted."""
-    options = ready.options
-    if encoder.encoder_frozen:
-        return 0
+def peak_bytes(memory: Mapping[str, int], accumulates: bool) -> int:
+    """The most of `DryRun.memory_bytes` at once.
+
+    Gradients come as activations go, unless a batch before left some to be added to.
+    """
+    gradients, activations = memory["gradients"], memory["activations"]
+    passing = activations + gradients if accumulates else max(activations, gradients)
+    return memory["weights"] + memory["optimiser"] + max(passing, gradients + memory["update"])
+
+
+def _largest_batch(ready: Ready) -> TrainBatch:
+    """The one with the most tokens, as far as the lengths tell."""
     plan, lengths = ready.batches.plan(0), ready.survey.lengths
-    largest = max(range(len(plan)), key=lambda position: int(lengths[plan[position]].sum()))
-    batch = ready.batches[(0, largest)]
-    tokens = int(batch.queries.mask.sum() + batch.passages.mask.sum())
-    split = split_options(options)
-    if split.mode != "whole":
-        tokens = min(tokens, split.max_tokens)
-    kept = _LEAN_LAYER if options.run.gradient_checkpointing else _FULL_LAYER
-    value_bytes = 4 if options.run.precision == "float32" else 2
-    config = encoder.config
-    layers = config.num_hidden_layers - encoder.frozen_layers
-    return int(tokens * layers * kept * config.hidden_size * value_bytes)
+    return ready.batches[(0, max(range(len(plan)), key=lambda position: int(lengths[plan[position]].sum())))]

@@ -144,6 +144,10 @@ class BatchFields:
     batch_tokens: int | None = None
     """Padded tokens to a batch instead, whatever the length."""
 
+    fit_memory: float | None = None
+    """Find batch sizes by trying, for each length of texts: the largest whose
+    step stays within so many gigabytes. batch_size is the most then."""
+
     group_size: int = 8
     """Passages to a query: a positive, and the rest negatives."""
 
@@ -172,6 +176,12 @@ class BatchFields:
             raise InputError(
                 f"batch_size {self.batch_size} and batch_tokens {self.batch_tokens} contradict each other: give one"
             )
+        if self.fit_memory is not None and self.batch_tokens is not None:
+            raise InputError(
+                f"fit_memory {self.fit_memory:g} and batch_tokens {self.batch_tokens} contradict each other: give one"
+            )
+        if self.fit_memory is not None and not self.fit_memory > 0:
+            raise InputError(f"fit_memory must be above 0, got {self.fit_memory:g}")
         for name in ("batch_size", "batch_tokens", "group_size", "split_tokens"):
             _at_least(name, getattr(self, name), 1)
         for name in ("query_length", "passage_length"):

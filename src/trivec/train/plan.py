@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
@@ -159,25 +158,6 @@ def make_plan(
         world=options.world,
         left_out=left_out,
     )
-
-
-def follow_plans(
-    lengths: IntArray,
-    sources: IntArray,
-    options: PlanOptions,
-    epoch: int = 0,
-    position: int = 0,
-    mixable: IntArray | None = None,
-) -> Iterator[tuple[int, int, Plan]]:
-    """(epoch, position, plan) for one batch after the other, without end, from any place on.
-
-    Taken up at the epoch and position of the next batch, it goes on as if it had never been left.
-    """
-    while True:
-        plan = make_plan(lengths, sources, options, epoch, mixable)
-        for place in range(position, len(plan)):
-            yield epoch, place, plan
-        epoch, position = epoch + 1, 0
 
 
 def _parts(sources: IntArray, buckets: IntArray, rng: np.random.Generator) -> list[tuple[int, int, IntArray]]:

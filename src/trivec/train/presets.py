@@ -47,7 +47,7 @@ def fill_sizes(options: TrainOptions, examples: int) -> TrainOptions:
         learning = replace(learning, learning_rate=preset.learning_rate * factor)
     if learning.epochs is None and learning.steps is None:
         learning = replace(learning, epochs=preset.epochs)
-    if batches.batch_size is None and batches.batch_tokens is None:
+    if batches.batch_size is None and batches.batch_tokens is None and batches.fit_memory is None:
         batches = replace(batches, batch_size=preset.batch_size)
     return replace(options, learning=learning, batches=batches)
 

@@ -131,7 +131,10 @@ class RememberedLayers:
             for forward in self._forwards:
                 states = forward(states, *args, text_runs=runs, **kwargs)
             self._file.put(list(first), torch.split(states[0].half(), [lengths[number] for number in new]))
-        return torch.cat([self._file.get(key) for key in text_keys])[None].to(states_1TD.dtype)
+        found_1TD = torch.empty_like(states_1TD)
+        for place, key in zip(torch.split(found_1TD[0], lengths), text_keys, strict=True):
+            place.copy_(self._file.get(key))
+        return found_1TD
 
 
 def text_keys(ids: Sequence[Tensor]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 run.yaml           the recipe with everything filled in; read_recipe reads it
 data.json          what the data was when the run began
+batch_sizes.json   with fit_memory: the batch sizes that were found
 metrics.jsonl      a line for each step (loss and its parts) and for each measurement
 report.html        the same as curves, and the table of before and after
 checkpoints/       checkpoint-STEP/, each with a file complete.json, written last
@@ -14,12 +15,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from trivec.errors import InputError
 from trivec.tensorfile import write_json, write_text
+from trivec.train.buckets import BucketOptions
 from trivec.train.options import TrainOptions
 from trivec.train.recipe_files import read_recipe, write_recipe
 
@@ -60,7 +62,7 @@ class RunFolder:
                 "folder"
             )
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        for name in ("run.yaml", "data.json", "metrics.jsonl"):
+        for name in ("run.yaml", "data.json", "batch_sizes.json", "metrics.jsonl"):
             (self.path / name).unlink(missing_ok=True)
 
     @classmethod
@@ -117,6 +119,19 @@ class RunFolder:
             raise InputError(
                 f"{self.path} was begun with something else ({'; '.join(changed)}): put it back, or begin another run"
             )
+
+    @property
+    def buckets(self) -> BucketOptions | None:
+        """The batch sizes that were found when the run began, if they were looked for."""
+        place = self.path / "batch_sizes.json"
+        if not place.exists():
+            return None
+        found = json.loads(place.read_text(encoding="utf-8"))
+        return BucketOptions(tuple(found["bounds"]), tuple(found["batch_sizes"]))
+
+    def keep_buckets(self, buckets: BucketOptions) -> None:
+        """Remember batch sizes, so that they are never looked for again."""
+        write_json(self.path / "batch_sizes.json", asdict(buckets))
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole."""

@@ -48,6 +48,7 @@ class Survey:
         sources: (n,), what may be in one batch has the same number: a data set, groups of one size, one way with
             negatives.
         mixable: (sources,), sources of one number may be merged where they are small.
+        largest_group: most passages that an example gives to a batch.
         dev: what was held out, or None.
     """
 
@@ -55,6 +56,7 @@ class Survey:
     lengths: IntArray
     sources: IntArray
     mixable: IntArray
+    largest_group: int
     dev: JudgedSet | None
 
     def plan(self, options: PlanOptions, epoch: int) -> Plan:
@@ -78,9 +80,9 @@ def take_survey(
     if not len(numbers):
         raise InputError(f"all {len(prepared)} examples are held out: lower dev_share {evaluation.dev_share}")
     lengths = _lengths(prepared, tokenizer_file, query_length, passage_length)[numbers]
-    sources, mixable = _sources(prepared, numbers, options)
+    sources, mixable, largest_group = _sources(prepared, numbers, options)
     dev = _held_out_set(prepared, sorted(out), numbers, evaluation.dev_passages) if out else None
-    return Survey(numbers, lengths, sources, mixable, dev)
+    return Survey(numbers, lengths, sources, mixable, largest_group, dev)
 
 
 def _lengths(prepared: Prepared, tokenizer_file: TokenizerFile, query_length: int, passage_length: int) -> IntArray:
@@ -96,8 +98,8 @@ def _lengths(prepared: Prepared, tokenizer_file: TokenizerFile, query_length: in
     return np.asarray(kept["lengths"], np.int64)
 
 
-def _sources(prepared: Prepared, numbers: IntArray, options: TrainOptions) -> tuple[IntArray, IntArray]:
-    """The source of each example, and the family of each source."""
+def _sources(prepared: Prepared, numbers: IntArray, options: TrainOptions) -> tuple[IntArray, IntArray, int]:
+    """The source of each example, the family of each source, and the size of the largest group."""
     sources: dict[tuple[int, bool, int], int] = {}
     found: list[int] = []
     for number in numbers.tolist():
@@ -111,7 +113,8 @@ def _sources(prepared: Prepared, numbers: IntArray, options: TrainOptions) -> tu
         found.append(sources.setdefault(kind, len(sources)))
     families: dict[tuple[bool, int], int] = {}
     mixable = [families.setdefault(kind[1:], len(families)) for kind in sources]
-    return np.asarray(found, np.int64), np.asarray(mixable, np.int64)
+    largest = max(size for _, _, size in sources)
+    return np.asarray(found, np.int64), np.asarray(mixable, np.int64), largest
 
 
 def _is_scored(example: Example) -> bool:

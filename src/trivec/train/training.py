@@ -14,6 +14,7 @@ from trivec.data.bad_lines import BadLines
 from trivec.data.prepared import Prepared, prepare
 from trivec.encode.checkpoints import Checkpoint
 from trivec.errors import InputError
+from trivec.train.buckets import BucketOptions
 from trivec.train.building import (
     find_model,
     make_collator,
@@ -28,6 +29,7 @@ from trivec.train.callbacks import ReportCallback, RunCallback, Schedule, in_wor
 from trivec.train.comparing import Row, comparison
 from trivec.train.evaluating import Evaluator
 from trivec.train.feeding import PlanLoader, PlannedBatches
+from trivec.train.fitting import find_buckets
 from trivec.train.interrupts import StopRequest
 from trivec.train.judged_sets import read_judged
 from trivec.train.live_encoder import LiveRuntime, live_encoder
@@ -103,8 +105,13 @@ def world() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def make_ready(options: TrainOptions, show_progress: bool = False) -> Ready:
+def make_ready(options: TrainOptions, show_progress: bool = False, buckets: BucketOptions | None = None) -> Ready:
     """Read the data and plan the run.
+
+    Args:
+        options: the recipe.
+        show_progress: bars on terminals.
+        buckets: batch sizes that ``fit_memory`` gave before; without them it tries.
 
     Raises:
         InputError: the data or an option cannot be used.
@@ -118,12 +125,14 @@ def make_ready(options: TrainOptions, show_progress: bool = False) -> Ready:
     options = fill_share(fill_sizes(options, len(prepared)))
     file = TokenizerFile(checkpoint.tokenizer_file, checkpoint.lowercase)
     survey = take_survey(prepared, file, options, query_length, passage_length)
+    if options.batches.fit_memory is not None and buckets is None:
+        buckets = find_buckets(checkpoint, file.tokenizer, options, survey)
     rank, ranks = world()
     pad_id = int(str(checkpoint.config.get("pad_token_id") or 0))
     batches = PlannedBatches(
         prepared,
         survey,
-        plan_options(options, survey, ranks),
+        plan_options(options, survey, ranks, buckets),
         make_collator(checkpoint, file.tokenizer, pad_id, options),
         rank,
         masks=options.loss.duplicates == "mask",
@@ -165,7 +174,7 @@ def resume(folder: Path, report: Report = logger.info, show_progress: bool = Fal
         KeyboardInterrupt: it was stopped; the message says how to go on.
     """
     run = RunFolder.open(folder)
-    return _run(make_ready(run.options, show_progress), run, report, show_progress)
+    return _run(make_ready(run.options, show_progress, run.buckets), run, report, show_progress)
 
 
 def _run(ready: Ready, run: RunFolder, report: Report, show_progress: bool) -> TrainResult:
@@ -177,12 +186,16 @@ def _run(ready: Ready, run: RunFolder, report: Report, show_progress: bool) -> T
     encoder = make_encoder(ready.checkpoint, options)
     args = training_arguments(options, run.checkpoints, ready.steps)
     if rank == 0:
+        if options.batches.fit_memory is not None:
+            run.keep_buckets(ready.batches.options.buckets)
         plan = ready.batches.plan(0).digest
         run.check_data({"data": ready.prepared.fingerprint, "plan": plan, "processes": ranks})
     report(
         f"{len(ready.survey.numbers):,} examples, {len(ready.batches):,} batches an epoch, {ready.steps:,} steps, "
         f"learning rate {options.learning.learning_rate:g}"
     )
+    if options.batches.fit_memory is not None:
+        report(f"batches within {options.batches.fit_memory:g} GB: {ready.batches.options.buckets.in_words()}")
     with StopRequest(report) as stop:
         trainer, callback = _make_trainer(ready, run, encoder, args, stop, report, show_progress and rank == 0)
         last = _measure_before(trainer, run, ready.sets, report)
