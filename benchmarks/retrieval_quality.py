@@ -1,10 +1,10 @@
-"""nDCG@10 and Recall@100 of an encoder on evaluation sets in BEIR layout: dense, BM25, multi-vector, hybrid.
+"""nDCG@10 and Recall@100 of an encoder on evaluation sets in BEIR layout: each head, BM25, hybrid.
 
     python benchmarks/retrieval_quality.py --data EVAL_FOLDER --out benchmarks/results/retrieval_quality.json
 
-Documents are cut, encoded and mixed exactly as a library does it: passages of the model's window, candidates by
-dense and BM25, MaxSim over the best of their union, each document at its best passage. Signals are computed as
-whole matrices here, because there are many queries. ``--cache`` keeps encoded corpora, so that a run can be stopped
+Documents are cut, encoded and mixed exactly as a library does it: passages of the model's window, candidates by each
+signal that has a weight, MaxSim over the best of their union, each document at its best passage. Signals are computed
+as whole matrices here, because there are many queries. ``--cache`` keeps encoded corpora, so that a run can be stopped
 and taken up again. The BM25 floors of the table come from ``--floors`` (a JSON file: set name to nDCG@10).
 """
 
@@ -25,7 +25,7 @@ import trivec
 from trivec import Embeddings, Encoder
 from trivec.index import Bm25Index
 from trivec.index.queries import term_counts
-from trivec.scoring import dense_scores, maxsim
+from trivec.scoring import dense_scores, maxsim, sparse_scores
 from trivec.search.fusion import Fusion
 from trivec.search.options import SearchOptions
 from trivec.search.passages import PassageSplitter
@@ -33,7 +33,7 @@ from trivec.types import FloatArray, Passage, Signal
 
 from common import EvaluationSet, environment, read_set, write_result
 
-SYSTEMS = ("dense", "bm25", "multi", "hybrid")
+SYSTEMS = ("dense", "sparse", "bm25", "multi", "hybrid")
 MEASURES = (nDCG @ 10, R @ 100)
 
 
@@ -66,7 +66,10 @@ def _cached(encoder: Encoder, texts: Sequence[str], kind: str, cache: Path | Non
 
 
 def signal_scores(encoded: EncodedSet) -> dict[Signal, FloatArray]:
-    """Every signal of every query and passage, (queries, passages) each; BM25 as a share of the query's most."""
+    """Every signal of every query and passage, (queries, passages) each; BM25 as a share of the query's most.
+
+    Learned sparse weights where the model has them.
+    """
     index = Bm25Index()
     names = [passage.id for passage in encoded.passages]
     assert encoded.documents.terms is not None
@@ -77,19 +80,22 @@ def signal_scores(encoded: EncodedSet) -> dict[Signal, FloatArray]:
         most = sum(index.weights(counts).values())
         row[:] = index.score_passages(counts, names) / (most or 1.0)
     assert encoded.queries.multi is not None and encoded.documents.multi is not None
-    return {
+    signals: dict[Signal, FloatArray] = {
         "dense": dense_scores(encoded.queries, encoded.documents),
         "bm25": bm25,
         "multi": maxsim(encoded.queries.multi, encoded.documents.multi),
     }
+    if encoded.documents.sparse is not None:
+        signals["sparse"] = sparse_scores(encoded.queries, encoded.documents)
+    return signals
 
 
 def system_scores(system: str, row: dict[Signal, FloatArray], options: SearchOptions) -> FloatArray:
     """One query's scores by one system; -inf for passages that are not listed."""
     rule = options.rule()
-    if system in ("dense", "bm25"):
+    if system in ("dense", "sparse", "bm25"):
         return row[system]  # type: ignore[index]
-    first_stage: dict[Signal, FloatArray] = {"dense": row["dense"], "bm25": row["bm25"]}
+    first_stage = {name: scores for name, scores in row.items() if name != "multi" and rule.weights.get(name)}
     proposed = np.zeros(len(row["dense"]), bool)
     for scores in first_stage.values():
         proposed[np.argsort(-scores, kind="stable")[: options.candidates]] = True
@@ -112,17 +118,22 @@ def evaluate(data: EvaluationSet, encoded: EncodedSet, options: SearchOptions) -
     signals = signal_scores(encoded)
     names = np.asarray([passage.document_id for passage in encoded.passages])
     results = {}
-    for system in SYSTEMS:
+    for system in _systems(encoded):
         run = {}
         for number, query in enumerate(data.queries):
             row = {name: scores[number] for name, scores in signals.items()}
-            run[query] = _best_documents(system_scores(system, row, options), names)
+            run[query] = best_documents(system_scores(system, row, options), names)
         aggregated = ir_measures.calc_aggregate(MEASURES, data.qrels, run)
         results[system] = {str(measure): round(value, 4) for measure, value in aggregated.items()}
     return results
 
 
-def _best_documents(scores: FloatArray, names: np.ndarray, depth: int = 100) -> dict[str, float]:
+def _systems(encoded: EncodedSet) -> list[str]:
+    return [system for system in SYSTEMS if system != "sparse" or encoded.documents.sparse is not None]
+
+
+def best_documents(scores: FloatArray, names: np.ndarray, depth: int = 100) -> dict[str, float]:
+    """Scores by document, each by its best passage."""
     ranked: dict[str, float] = {}
     for place in np.argsort(-scores, kind="stable"):
         if len(ranked) == depth or not np.isfinite(scores[place]):
@@ -159,9 +170,10 @@ def main() -> None:
             "bm25_floor": floors.get(data.name),
             **scores,
         }
-        print(f"{data.name:20}", " ".join(f"{s} {scores[s]['nDCG@10']:.3f}" for s in SYSTEMS), flush=True)
-    means = {s: round(float(np.mean([row[s]["nDCG@10"] for row in table.values()])), 4) for s in SYSTEMS}
-    print(f"{'mean of ' + str(len(table)):20}", " ".join(f"{s} {means[s]:.3f}" for s in SYSTEMS))
+        print(f"{data.name:20}", " ".join(f"{s} {row['nDCG@10']:.3f}" for s, row in scores.items()), flush=True)
+    systems = [system for system in SYSTEMS if all(system in row for row in table.values())]
+    means = {s: round(float(np.mean([row[s]["nDCG@10"] for row in table.values()])), 4) for s in systems}
+    print(f"{'mean of ' + str(len(table)):20}", " ".join(f"{s} {means[s]:.3f}" for s in systems))
     settings = {"fusion": options.fusion, "weights": options.weights, "candidates": options.candidates,
                 "rerank": options.rerank}  # fmt: skip
     result = {

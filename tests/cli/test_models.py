@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 from typing import get_args
@@ -12,6 +13,7 @@ from cli_runs import Run
 import trivec
 from trivec.cache import model_folder
 from trivec.cli import models
+from trivec.encode import m3_small
 from trivec.encode.catalogue import MODELS
 from trivec.encode.checkpoints.export import LAYOUTS
 
@@ -41,6 +43,7 @@ def test_path(run: Run, model: Path) -> None:
 
 def test_fetch_of_what_is_here(run: Run) -> None:
     model_folder("m3-small").mkdir(parents=True)
+    shutil.copy(m3_small.DELTA_FILE, model_folder("m3-small"))
     outcome = run("models", "fetch", "m3-small")
     assert (outcome.code, outcome.err) == (0, "trivec: m3-small is already here\n")
     assert run("models", "fetch", "m3-small", "--quiet").err == ""

