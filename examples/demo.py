@@ -18,7 +18,7 @@ from trivec.search.hits import Hit
 from trivec.search.readers import read_documents
 
 HERE = Path(__file__).parent / "library"
-MODES = ("dense", "bm25", "multi", "hybrid")
+MODES = ("dense", "sparse", "bm25", "multi", "hybrid")
 QUESTION = "Wie hoch ist der höchste Berg Afrikas?"
 
 

@@ -12,6 +12,7 @@ ZH = "为这个句子生成表示以用于检索相关文章："
 
 PROMPTS = {
     "m3-small": ("query: ", "passage: "),
+    "m3-small-base": ("query: ", "passage: "),
     "BAAI/bge-m3": ("", ""),
     "BAAI/bge-m3-unsupervised": ("", ""),
     "BAAI/bge-m3-retromae": ("", ""),

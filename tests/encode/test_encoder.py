@@ -423,7 +423,7 @@ def test_a_translation_is_closer_than_another_text(m3_small: trivec.Encoder) -> 
 @pytest.mark.model
 def test_the_real_model_keeps_to_its_shapes(m3_small: trivec.Encoder, same_vectors: Same) -> None:
     vectors = m3_small.encode_documents(TEXTS)
-    assert vectors.heads == ("dense", "multi", "terms")
+    assert vectors.heads == ("dense", "sparse", "multi", "terms")
     assert vectors.dense.shape == (len(TEXTS), 384)
     assert vectors.multi.width == 128
     np.testing.assert_allclose(np.linalg.norm(vectors.dense, axis=1), 1, atol=1e-5)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import trivec
 from trivec.cache import cache_folder, model_folder
-from trivec.encode import catalogue, loading
+from trivec.encode import catalogue, loading, m3_small
 from trivec.encode.loading import fetch, hub_snapshot, resolve, weights_digest
 from trivec.errors import InputError, MissingPackageError, ModelError, UnknownModelError
 
@@ -409,16 +409,17 @@ def test_without_the_hub_package_the_error_names_the_extra(monkeypatch: pytest.M
 
 
 def test_a_wheel_for_another_model_is_refused(caches: Path) -> None:
-    with pytest.raises(InputError, match="--wheel belongs to m3-small only, not to BAAI/bge-m3"):
+    with pytest.raises(InputError, match="--wheel belongs to m3-small and m3-small-base only, not to BAAI/bge-m3"):
         fetch("bge-m3", wheel=caches / "wheel.whl")
 
 
 def test_the_default_model_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[Path, Path | None]] = []
 
-    def make(target: Path, wheel: Path | None, report: Callable[[str], None]) -> None:
+    def make(target: Path, name: str, wheel: Path | None, report: Callable[[str], None]) -> None:
         made.append((target, wheel))
         target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(m3_small.DELTA_FILE, target)
 
     monkeypatch.setattr(loading.m3_small, "fetch", make)
     said: list[str] = []

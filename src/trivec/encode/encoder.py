@@ -264,5 +264,5 @@ def _advice(head: str) -> str:
     if head == "multi":
         return "load it with training_free_width=128 for late interaction without training"
     if head == "sparse":
-        return "search by bm25 instead, or take a model that has the head, such as BAAI/bge-m3"
+        return "search by bm25 instead, or take a model that has the head, such as m3-small"
     return "ask for one of these"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,6 +22,8 @@ from trivec.encode.tokenizer import TextTokenizer
 from trivec.encode.training_free import training_free_head
 from trivec.errors import InputError, ModelError, UnknownModelError, require
 from trivec.fingerprint import Fingerprint
+
+logger = logging.getLogger(__name__)
 
 QUANTIZED_EDITION = 2
 """Raised when `trivec.encode.quantization`, its rounding or its calibration give the same model other vectors."""
@@ -105,6 +108,10 @@ def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
     name = known.name if known is not None else str(model)
     for folder in (model_folder(name), hub_snapshot(name)):
         if folder is not None and folder.is_dir():
+            if name in m3_small.NAMES and not m3_small.is_current(folder, name):
+                logger.warning(
+                    "the %s on this machine is that of another release: run trivec models fetch %s", name, name
+                )
             return folder, known
     if known is not None:
         raise UnknownModelError(f"{name} is not on this machine yet: run trivec models fetch {name}")
@@ -285,7 +292,7 @@ def weights_digest(folder: Path) -> str:
     files = sorted(path for suffix in ("*.safetensors", "pytorch_model*.bin") for path in folder.glob(suffix))
     digest = hashlib.sha256()
     for path in files:
-        if path.name == "heads.safetensors":
+        if path.name in ("heads.safetensors", m3_small.DELTA_FILE.name):  # told by the heads; merged into the weights
             continue
         size = path.stat().st_size
         digest.update(f"{path.suffix} {size}".encode())
