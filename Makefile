@@ -48,6 +48,7 @@ bench: $(BIN)/activate  ## the benchmarks; without DATA, those that need no data
 	mkdir -p $(SCRATCH)
 	$(RUN)/startup.py --out $(RESULTS)/startup.json
 	$(RUN)/training_memory.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/training_memory.json
+	$(RUN)/batch_growth.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/batch_growth.json
 	$(RUN)/sparse_search.py --out $(RESULTS)/sparse_search_100k.json
 	$(RUN)/store_growth.py --scratch $(SCRATCH) --out $(RESULTS)/store_growth.json
 ifdef DATA
@@ -55,6 +56,8 @@ ifdef DATA
 	$(RUN)/quantization.py --texts $(DATA)/train --data $(DATA)/eval --out $(RESULTS)/quantization.json
 	$(RUN)/store_speed.py --data $(DATA)/train --cache $(SCRATCH) --out $(RESULTS)/store_speed.json
 	$(RUN)/indexing_share.py --data $(DATA)/train --out $(RESULTS)/indexing_share.json
+	$(RUN)/padding.py --data $(DATA)/train --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/padding.json
+	$(RUN)/default_model.py --data $(DATA)/eval --cache $(SCRATCH) --out $(RESULTS)/default_model.json
 	$(RUN)/training_speed.py --data $(DATA)/train --model "$$($(BIN)/trivec models path m3-small)" \
 		--out $(RESULTS)/training_speed.json
 	$(RUN)/compression.py --data $(DATA)/eval --sets facqa_id cnil_fr arcd_ar iapp_th --cache $(SCRATCH) \
