@@ -52,6 +52,7 @@ bench: $(BIN)/activate  ## the benchmarks; without DATA, those that need no data
 	$(RUN)/sparse_search.py --out $(RESULTS)/sparse_search_100k.json
 	$(RUN)/store_growth.py --scratch $(SCRATCH) --out $(RESULTS)/store_growth.json
 ifdef DATA
+	$(BIN)/trivec models fetch m3-small-base --quiet
 	$(RUN)/encoding_speed.py --data $(DATA)/train --out $(RESULTS)/encoding_speed.json
 	$(RUN)/quantization.py --texts $(DATA)/train --data $(DATA)/eval --out $(RESULTS)/quantization.json
 	$(RUN)/store_speed.py --data $(DATA)/train --cache $(SCRATCH) --out $(RESULTS)/store_speed.json
