@@ -5,13 +5,14 @@ set -eu
 data=$1 work=$2
 shift 2
 mkdir -p "$work/mined"
+trivec models fetch m3-small-base --quiet
 for file in "$data"/qa.* "$data"/faq.* "$data"/code.* "$data"/bitext.* "$data"/long.* "$data"/title.*; do
     name=$(basename "$file")
     [ -e "$work/mined/$name" ] && continue
     case $name in
     # medquad has labelled negatives; in the last three a text's neighbours are its translations or its like
     qa.en.medquad.* | bitext.* | long.* | title.*) cp "$file" "$work/mined/$name" ;;
-    *) trivec mine "$file" --out "$work/mined/$name" --by dense=50,bm25=50 --range 0-60 --percent 0.98 \
+    *) trivec mine "$file" --model m3-small-base --out "$work/mined/$name" --by dense=50,bm25=50 --range 0-60 --percent 0.98 \
         --negatives 6 --max-length 256 --allow-few ;;
     esac
 done
