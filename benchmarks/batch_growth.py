@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from training_memory import peak_bytes
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.train.collate import TokenBatch
+from trivec.train.fitting import added_bytes
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import M3, GroupInfo, M3Options
 from trivec.train.split_batch import Mode, SplitOptions, encode_split
@@ -54,7 +54,7 @@ def measure(checkpoint: Checkpoint, tokens: int) -> dict[str, float]:
     found: dict[str, float] = {}
     largest = {}
     for mode, (few, more) in SIZES.items():
-        peaks = {size: peak_bytes(step_of(encoder, mode, size, tokens)) / 1e6 for size in (few, more)}
+        peaks = {size: added_bytes(step_of(encoder, mode, size, tokens)) / 1e6 for size in (few, more)}
         slope = (peaks[more] - peaks[few]) / (more - few)
         largest[mode] = (1000 * MEMORY_GB - peaks[few]) / slope + few
         found |= {f"{mode}, {size} queries: MB": round(peak, 1) for size, peak in peaks.items()}
@@ -63,7 +63,7 @@ def measure(checkpoint: Checkpoint, tokens: int) -> dict[str, float]:
         if mode == "checkpointed" and tokens == LENGTHS[0]:
             found[f"{mode}, {CHECKED} queries: MB by the line"] = round(peaks[few] + slope * (CHECKED - few), 1)
             found[f"{mode}, {CHECKED} queries: MB"] = round(
-                peak_bytes(step_of(encoder, mode, CHECKED, tokens)) / 1e6, 1
+                added_bytes(step_of(encoder, mode, CHECKED, tokens)) / 1e6, 1
             )
     return {**found, "growth": round(largest["checkpointed"] / max(1, int(largest["whole"])), 1)}
 

@@ -47,7 +47,6 @@ SYSTEMS: dict[str, dict[Signal, float]] = {
     "dense + bm25": {"dense": 1.0, "bm25": 0.1},
     "dense + sparse + multi": {"dense": 1.0, "sparse": 0.3, "multi": 1.0},
     "dense + bm25 + multi": {"dense": 1.0, "bm25": 0.15, "multi": 1.0},
-    "all four": {"dense": 1.0, "sparse": 0.3, "bm25": 0.1, "multi": 1.0},
     "hybrid": {"dense": 1.0, "sparse": 0.5, "bm25": 0.2, "multi": 1.0},
 }
 """The three heads by M3's own weights; mixes with BM25 by the best weights on training pairs (`fusion_weights.py`);

@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 from trivec.encode.checkpoints import read_checkpoint
+from trivec.train.fitting import added_bytes
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import M3, GroupInfo, M3Options
 from trivec.train.scores import TRAINED_HEADS, score_all
@@ -35,18 +35,6 @@ GROUP, QUERY_TOKENS, PASSAGE_TOKENS = 8, 32, 256
 VOCABULARY = 250_002
 
 
-def peak_bytes(run: Callable[[], object]) -> int:
-    """The most that ``run`` held at once, above what was held before."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        run()
-    held = peak = 0
-    events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
-
-
 def measure_steps(folder: Path, checkpointing: bool) -> dict[str, float]:
     """Peaks of a training step, in MB, of the dense head alone and of all heads."""
     peaks: dict[str, float] = {}
@@ -54,7 +42,7 @@ def measure_steps(folder: Path, checkpointing: bool) -> dict[str, float]:
     for name, heads in chosen.items():
         step = step_of(folder, heads, checkpointing)
         step()  # first calls allocate what stays
-        peaks[f"{name}_MB"] = _megabytes(peak_bytes(step))
+        peaks[f"{name}_MB"] = _megabytes(added_bytes(step))
     return {**peaks, "ratio": round(peaks["unified_MB"] / peaks["dense_MB"], 3)}
 
 
@@ -115,9 +103,9 @@ def measure_scores() -> dict[str, dict[str, float]]:
 
     found: dict[str, dict[str, float]] = {}
     for head in TRAINED_HEADS:
-        found[head] = {"ours_MB": _megabytes(peak_bytes(ours(head)))}
+        found[head] = {"ours_MB": _megabytes(added_bytes(ours(head)))}
         if head in plain:
-            by_plain = peak_bytes(lambda way=plain[head]: way(queries, passages).sum().backward())
+            by_plain = added_bytes(lambda way=plain[head]: way(queries, passages).sum().backward())
             found[head] |= {
                 "plain_MB": _megabytes(by_plain),
                 "ratio": round(found[head]["ours_MB"] * 1e6 / by_plain, 3),

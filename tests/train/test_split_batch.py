@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.train.collate import CollateOptions, Collator, TokenBatch, TrainBatch
+from trivec.train.fitting import added_bytes
 from trivec.train.lora import LoraOptions
 from trivec.train.model import TrainableEncoder
 from trivec.train.split_batch import SplitOptions, encode_groups, encode_split
@@ -183,9 +183,9 @@ def test_memory_falls(checkpoint: Checkpoint, packed: bool) -> None:
         sum(tensor.square().sum() for tensor in vectors.tensors()).backward()
 
     step(None)
-    whole = peak_bytes(lambda: step(None))
+    whole = added_bytes(lambda: step(None))
     for mode in MODES:
-        assert peak_bytes(lambda mode=mode: step(SplitOptions(mode, max_texts=2))) < 0.35 * whole
+        assert added_bytes(lambda mode=mode: step(SplitOptions(mode, max_texts=2))) < 0.35 * whole
 
 
 def test_bad_options_are_refused() -> None:
@@ -193,18 +193,6 @@ def test_bad_options_are_refused() -> None:
         SplitOptions("half")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="parts of 0 tokens"):
         SplitOptions("cached", 0)
-
-
-def peak_bytes(run: Callable[[], None]) -> int:
-    """The most memory that torch held at a time, beyond what it held before: allocations less releases, in order."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run()
-    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
 
 
 def _direct(model: TrainableEncoder, batch: TrainBatch) -> tuple[Tensor, Tensor]:
