@@ -24,7 +24,9 @@ import scipy.sparse as sp
 from trivec.index.native.dense import DenseOptions, DensePart, build_graph, write_dense
 from trivec.index.native.impacts import ImpactsPart
 from trivec.index.native.impacts_files import write_impacts
-from trivec.index.native.tokens import TokenPart, write_tokens
+from trivec.index.native.token_part import TokenPart
+from trivec.index.native.token_parts import TokenParts
+from trivec.index.native.tokens import write_tokens
 from trivec.ragged import Ragged
 from trivec.tensorfile import TensorWriter, memory_map
 from trivec.types import FloatArray
@@ -158,13 +160,13 @@ def _tokens(home: Path, size: int) -> dict[str, Any]:
     start = time.perf_counter()
     arrays = _write(home / "tokens", lambda w: write_tokens(w, "multi", _TOKEN_WIDTH, _token_blocks(size), "int8"))
     writing = time.perf_counter() - start
-    part = TokenPart(arrays, "multi")
+    tokens = TokenParts([TokenPart(arrays, "multi")])
     rng = np.random.default_rng(5)
     query = _unit(rng.standard_normal((16, _TOKEN_WIDTH), np.float32))
     chosen = [np.sort(rng.choice(size, min(200, size), replace=False)) for _ in range(_QUERIES)]
     return {
         "write_s": round(writing, 2),
-        "200 candidates p50_ms": _median(lambda rows: part.maxsim(query, rows), chosen),
+        "200 candidates p50_ms": _median(lambda rows: tokens.maxsim(query, rows), chosen),
         "mb": round((home / "tokens").stat().st_size / 1e6, 1),
     }
 

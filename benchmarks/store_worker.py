@@ -31,7 +31,7 @@ from store_corpus import Corpus, make_corpus
 SIGNALS: tuple[Signal, ...] = ("dense", "sparse", "bm25")
 SELECTIVITIES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
 HYBRID = SearchOptions(weights={"dense": 1.0, "sparse": 0.3, "bm25": 0.5, "multi": 1.0})
-"""Every signal takes part: three propose 1,000 candidates each, MaxSim re-ranks 200."""
+"""Every signal takes part: three propose 500 candidates each, MaxSim re-ranks 200."""
 
 FEWER = SearchOptions(weights=HYBRID.weights, candidates=200)
 """The same with 200 proposals each: as many as MaxSim re-ranks."""

@@ -65,21 +65,19 @@ def test_the_kernel_refuses_what_does_not_fit(tmp_path: Path) -> None:
 
 
 @each_codec
-def test_read_rows_score_as_mapped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: TokenCodec) -> None:
+def test_read_rows_score_as_mapped_ones(tmp_path: Path, codec: TokenCodec) -> None:
     path = write(tmp_path / "file", codec)
     mapped = TokenPart(memory_map(path), "multi")
     assert mapped._reader is None
-    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
-    read = TokenPart(memory_map(path), "multi")
+    read = TokenPart(memory_map(path), "multi", memory=0)
     assert read._reader is not None
     for rows in ([5], [7, 3, 59, 0, 7], [], list(range(0, 60, 7)), list(range(60))):
         chosen = np.asarray(rows, np.int64)
         np.testing.assert_array_equal(read.maxsim(query(), chosen), mapped.maxsim(query(), chosen))
 
 
-def test_many_threads_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
-    part = TokenPart(memory_map(write(tmp_path / "file", "int8")), "multi")
+def test_many_threads_read_at_once(tmp_path: Path) -> None:
+    part = TokenPart(memory_map(write(tmp_path / "file", "int8")), "multi", memory=0)
     requests = [np.random.default_rng(seed).permutation(60)[:20] for seed in range(50)]
     alone = [part.maxsim(query(), rows) for rows in requests]
     with ThreadPoolExecutor(4) as pool:
@@ -87,10 +85,9 @@ def test_many_threads_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(together, alone)
 
 
-def test_a_file_that_has_become_shorter_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_reading, "_FROM_BYTES", 0)
+def test_a_file_that_has_become_shorter_is_damage(tmp_path: Path) -> None:
     path = write(tmp_path / "file", "int8")
-    part = TokenPart(memory_map(path), "multi")
+    part = TokenPart(memory_map(path), "multi", memory=0)
     assert part._reader is not None
     part._reader._starts[0] = 1 << 40  # to cut the file itself would take the maps of other arrays with it
     with pytest.raises(LibraryError, match="the file ends before"):

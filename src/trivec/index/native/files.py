@@ -63,27 +63,28 @@ class SegmentFolders:
                     file.unlink(missing_ok=True)
 
     def copy(self, record: SegmentRecord, target: SegmentFolders) -> None:
-        """Copy a segment to another store: by hard links where the file system can, since no file ever changes."""
+        """Copy a segment to another store: by hard links where the file system can."""
         folder = target.folder(record.number)
         folder.mkdir(parents=True)
         for name in record.files:
-            try:
-                os.link(self.folder(record.number) / name, folder / name)
-            except FileNotFoundError:
-                raise
-            except OSError:
-                _copy_file(self.folder(record.number) / name, folder / name)
+            link_or_copy(self.folder(record.number) / name, folder / name)
         sync_folder(folder)
 
     def _staging(self, number: int) -> Path:
         return self.root / f".{number:08d}.tmp"
 
 
-def seal(folder: Path) -> dict[str, FileRecord]:
-    """Make the files of a folder last, and describe them. The disk writes while their hashes are computed."""
-    paths = sorted(folder.iterdir())
+def seal(folder: Path, known: Mapping[str, FileRecord] | None = None) -> dict[str, FileRecord]:
+    """Make the files of a folder last, and describe them. The disk writes while their hashes are computed.
+
+    Args:
+        folder: of a segment.
+        known: files that were sealed in another folder before.
+    """
+    found = dict(known or {})
+    paths = sorted(path for path in folder.iterdir() if path.name not in found)
     syncing = SharedWork([partial(sync_file, path) for path in paths])
-    found = {path.name: describe(path) for path in paths}
+    found |= {path.name: describe(path) for path in paths}
     syncing.results()
     sync_folder(folder)
     return found
@@ -121,6 +122,20 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name; a copy of it, synced, where the file system has no links.
+
+    Raises:
+        OSError: the file is not there, or the copy cannot be written.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        _copy_file(source, target)
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -122,10 +122,10 @@ class Rewriter:
                 return
             number, settings = self._writer.next_segment(), view.state.settings
         with self._folders.staged(number) as folder:
-            merge_segments(folder, parts, settings, self._stop)
+            shared = merge_segments(folder, parts, settings, self._stop)
             rows = sum(len(kept) for _, kept in parts)
             first = int(parts[0][0].numbers[parts[0][1][0]])
-            record = SegmentRecord(number, first, rows, b"", settings.options.codecs, seal(folder))
+            record = SegmentRecord(number, first, rows, b"", settings.options.codecs, seal(folder, shared))
             if any(_has_graph(segment) for segment, _ in parts):
                 # searching must not become slower, not even for the time of building
                 record = _with_graphs(Segment(folder, record, settings), settings)

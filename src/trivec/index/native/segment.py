@@ -19,7 +19,7 @@ from trivec.index.native.files import wrong_sizes
 from trivec.index.native.impacts import ImpactsPart
 from trivec.index.native.records import SegmentRecord
 from trivec.index.native.settings import NativeOptions, NativeSettings
-from trivec.index.native.tokens import TokenPart
+from trivec.index.native.token_parts import TokenParts
 from trivec.tensorfile import memory_map
 from trivec.types import Head, IntArray
 
@@ -73,7 +73,7 @@ class Segment:
         self._id_offsets: IntArray = arrays["ids.offsets"]
         self.dense = DensePart(arrays, "dense", self._graph("dense"), options.dense) if "dense" in heads else None
         self.sparse = ImpactsPart(arrays, "sparse") if "sparse" in heads else None
-        self.multi = TokenPart(arrays, "multi") if "multi" in heads else None
+        self.multi = TokenParts.open(self.folder, arrays) if "multi" in heads else None
         self.terms = ImpactsPart(arrays, "terms") if "terms" in heads else None
         self.fde = DensePart(arrays, "fde", self._graph("fde"), options.encodings) if "fde.values" in arrays else None
         lengths = {len(self.numbers), len(self.firsts), len(self.columns), self.record.rows}

@@ -15,9 +15,11 @@ from trivec.index.native.columns import merge_columns, write_columns
 from trivec.index.native.dense import merge_dense, write_dense
 from trivec.index.native.encodings import merge_encodings, write_encodings
 from trivec.index.native.impacts_files import merge_impacts, write_impacts
+from trivec.index.native.records import FileRecord
 from trivec.index.native.segment import DATA, Segment
 from trivec.index.native.settings import NativeSettings
-from trivec.index.native.tokens import merge_tokens, write_tokens
+from trivec.index.native.token_merging import TokenSource, merge_token_files
+from trivec.index.native.tokens import write_tokens
 from trivec.tensorfile import TensorWriter
 from trivec.types import Head, IntArray, Passage
 
@@ -66,7 +68,7 @@ def write_segment(
 
 def merge_segments(
     folder: Path, parts: Sequence[tuple[Segment, IntArray]], settings: NativeSettings, stop: threading.Event
-) -> None:
+) -> dict[str, FileRecord]:
     """Write some rows of segments, segment after segment, to a folder, in bounded memory.
 
     Args:
@@ -74,6 +76,9 @@ def merge_segments(
         parts: segments in ascending order of passage numbers, and rows to keep, ascending, at least one in all.
         settings: heads, widths and codecs of the new segment.
         stop: set it to break off.
+
+    Returns:
+        The files that were taken over from these segments, and what is known of them.
 
     Raises:
         Stopped: the event was set.
@@ -83,9 +88,11 @@ def merge_segments(
         _merge_ids(writer, parts)
         merge_columns(writer, "columns", [(segment.columns, rows) for segment, rows in parts])
         _merge_heads(writer, parts, settings)
+        shared = _merge_tokens(folder, writer, parts, settings, stop)
         writer.finish(sync=False)
     finally:
         writer.close()
+    return shared
 
 
 def _write_ids(writer: TensorWriter, first: int, passages: Sequence[Passage]) -> None:
@@ -137,11 +144,26 @@ def _merge_heads(writer: TensorWriter, parts: Sequence[tuple[Segment, IntArray]]
     if "terms" in widths:
         terms = [(segment.terms, rows) for segment, rows in parts if segment.terms is not None]
         merge_impacts(writer, "terms", terms)
-    if "multi" in widths:
-        multi = [(segment.multi, rows) for segment, rows in parts if segment.multi is not None]
-        merge_tokens(writer, "multi", multi, options.tokens)
-        if options.multi_first_stage == "fixed-encoding":
-            merge_encodings(writer, parts, widths["multi"], settings)
+
+
+def _merge_tokens(
+    folder: Path,
+    writer: TensorWriter,
+    parts: Sequence[tuple[Segment, IntArray]],
+    settings: NativeSettings,
+    stop: threading.Event,
+) -> dict[str, FileRecord]:
+    widths, options = _widths(settings), settings.options
+    if "multi" not in widths:
+        return {}
+    if options.multi_first_stage == "fixed-encoding":
+        merge_encodings(writer, parts, widths["multi"], settings)
+    sources = [
+        TokenSource(segment.multi, rows, segment.folder, segment.record.files)
+        for segment, rows in parts
+        if segment.multi is not None
+    ]
+    return merge_token_files(folder, writer, sources, options.tokens, lambda path: StoppableWriter(path, stop))
 
 
 def _widths(settings: NativeSettings) -> Mapping[Head, int]:

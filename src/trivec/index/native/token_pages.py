@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from trivec.types import IntArray
 
-_BUDGET = 96 << 20
-"""Bytes of a part that may stay in memory, once for its small arrays and once for what is touched of the others."""
 _AROUND = 1 << 21
 """What Linux may map around a byte that is touched: 64 KB, and 2 MB where a file lies in memory in large pieces."""
 
@@ -28,7 +26,7 @@ class TouchedPages:
     more than the memory of the scales of its tokens.
     """
 
-    def __init__(self, arrays: Iterable[NDArray[np.generic]], budget: int = _BUDGET) -> None:
+    def __init__(self, arrays: Iterable[NDArray[np.generic]], budget: int) -> None:
         found = (_stretch(array) for array in arrays)
         stretches = sorted((stretch for stretch in found if stretch is not None), key=itemgetter(2))
         kept = sum(total <= budget for total in accumulate(length for _, _, length in stretches))

@@ -1,16 +1,13 @@
-"""Reading the multi-vectors of a segment: the vectors of every passage's tokens, and MaxSim from their codes."""
+"""Reading multi-vectors from one file: the vectors of every passage's tokens, and MaxSim from their codes."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trivec.errors import InputError
-from trivec.index.native.shared_work import SharedWork
 from trivec.index.native.token_codecs import Codes, TokenCodec, TokenCoder, damaged
 from trivec.index.native.token_files import read_passages
 from trivec.index.native.token_maxsim import row_blocks, tokens_of
@@ -21,31 +18,32 @@ from trivec.types import FloatArray, IntArray
 
 _SCAN_BYTES = 1 << 20
 """Codes read and scored at once: as much as stays in the cache beside a processor."""
-_PIECES, _PIECE_BYTES, _FOR_TWO = min(8, os.cpu_count() or 1), 1 << 19, 1 << 23
-"""Threads share a request in about so many pieces of at least so many bytes of codes, if these times the query vectors
-come to more than the last number: about half a millisecond."""
+
+MEMORY = 96 << 20
+"""Bytes of token vectors that may stay in memory, once for small arrays and once for what is touched of the others."""
 
 
 class TokenPart:
-    """The multi-vectors of a segment's passages, numbered from 0. Safe to use from many threads.
+    """The multi-vectors of passages, numbered from 0, in one file. Safe to use from many threads.
 
     Args:
-        arrays: the tensors of a segment's file.
+        arrays: the tensors of the file.
         prefix: under which `write_tokens` or `merge_tokens` wrote.
+        memory: bytes that may stay in memory; larger arrays are read from the file where they are needed.
 
     Raises:
         LibraryError: the tensors do not fit together.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str, memory: int = MEMORY) -> None:
         try:
             self._passages = read_passages(arrays, prefix)
         except (KeyError, ValueError) as error:
             raise damaged(error) from error
         codes = self._passages.codes
         self._token_bytes = sum(array.nbytes for array in codes.parts) // max(1, len(codes))
-        self._pages = TouchedPages(codes.parts)
-        self._reader = reader_of(self._passages)
+        self._pages = TouchedPages(codes.parts, memory)
+        self._reader = reader_of(self._passages, memory)
         self.bytes = sum(array.nbytes for name, array in arrays.items() if name.startswith(f"{prefix}."))
         """Bytes of all tensors."""
 
@@ -72,13 +70,18 @@ class TokenPart:
         """Vectors of each passage, (n,)."""
         return np.diff(self._passages.offsets)
 
+    def sizes(self, rows: IntArray) -> IntArray:
+        """Bytes of the codes of rows that are there, (m,)."""
+        offsets = self._passages.offsets
+        return (offsets[rows + 1] - offsets[rows]) * self._token_bytes
+
     def vectors(self, rows: IntArray) -> Ragged:
         """The vectors of some passages, in the order given, as their codes tell them.
 
         Raises:
             InputError: there is no such row.
         """
-        rows = self._check_rows(rows)
+        rows = check_rows(rows, len(self))
         found = self._passages.decode(rows)
         self._pages.touch(len(found.values) * self._token_bytes, rows)
         return found
@@ -89,7 +92,7 @@ class TokenPart:
         Raises:
             InputError: there is no such row.
         """
-        rows = self._check_rows(rows)
+        rows = check_rows(rows, len(self))
         tokens, offsets = tokens_of(self._passages.offsets, rows)
         found = self._passages.codes.take(tokens)
         self._pages.touch(int(offsets[-1]) * self._token_bytes, rows)
@@ -111,15 +114,8 @@ class TokenPart:
         query = np.asarray(query, np.float32)
         if query.ndim != 2 or query.shape[1] != self.width:
             raise InputError(f"a query of shape {query.shape} for token vectors of width {self.width}: give (q, c)")
-        rows = np.arange(len(self)) if rows is None else self._check_rows(rows)
-        sizes = (self._passages.offsets[rows + 1] - self._passages.offsets[rows]) * self._token_bytes
-        pieces = row_blocks(sizes, max(_PIECE_BYTES, int(sizes.sum()) // _PIECES))
-        if len(pieces) == 1 or len(query) * int(sizes.sum()) < _FOR_TWO:
-            return self._maxsim(query, rows, sizes)
-        work = SharedWork([partial(self._maxsim, query, rows[piece], sizes[piece]) for piece in pieces])
-        return np.concatenate(work.results())
-
-    def _maxsim(self, query: FloatArray, rows: IntArray, sizes: IntArray) -> FloatArray:
+        rows = np.arange(len(self)) if rows is None else check_rows(rows, len(self))
+        sizes = self.sizes(rows)
         scores = np.zeros(len(rows), np.float32)
         for block in row_blocks(sizes, _SCAN_BYTES):
             if self._reader is not None and not _are_neighbours(rows[block]):
@@ -130,12 +126,18 @@ class TokenPart:
                 self._pages.touch(int(sizes[block].sum()), rows[block])
         return scores
 
-    def _check_rows(self, rows: IntArray) -> IntArray:
-        rows = np.asarray(rows, np.int64)
-        outside = rows[(rows < 0) | (rows >= len(self))]
-        if len(outside):
-            raise InputError(f"there is no row {outside[0]} in token vectors of {len(self)} passages: ask for less")
-        return rows
+
+def check_rows(rows: IntArray, passages: int) -> IntArray:
+    """Rows as whole numbers.
+
+    Raises:
+        InputError: one is not among those of so many passages.
+    """
+    rows = np.asarray(rows, np.int64)
+    outside = rows[(rows < 0) | (rows >= passages)]
+    if len(outside):
+        raise InputError(f"there is no row {outside[0]} in token vectors of {passages} passages: ask for less")
+    return rows
 
 
 def _are_neighbours(rows: IntArray) -> bool:

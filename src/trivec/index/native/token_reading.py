@@ -25,9 +25,6 @@ try:
 except ImportError:  # not built: the same, passage by passage
     _kernels = None  # type: ignore[assignment]
 
-_FROM_BYTES = 96 << 20
-"""Smaller arrays may stay in memory as a whole, so nothing is gained by reading them."""
-
 
 class TokenReader:
     """Reads passages of one part. Each thread has buffers of its own, as large as its largest request."""
@@ -70,10 +67,10 @@ class TokenReader:
         return held[number][:count]
 
 
-def reader_of(passages: CodedPassages) -> TokenReader | None:
-    """A reader of a part whose codes are large and lie in a mapped file; None for others."""
+def reader_of(passages: CodedPassages, memory: int) -> TokenReader | None:
+    """A reader of a part whose codes lie in a mapped file and are too large to stay in memory; None for others."""
     pages = map_under(passages.codes.values)
-    if passages.codes.values.nbytes < _FROM_BYTES or not isinstance(pages, FileMap) or not hasattr(os, "preadv"):
+    if passages.codes.values.nbytes < memory or not isinstance(pages, FileMap) or not hasattr(os, "preadv"):
         return None
     if any(len(array) and map_under(array) is not pages for array in passages.codes.parts):
         return None
