@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import M3, M3Options
 from trivec.train.split_batch import SplitOptions
 from trivec.train.step_loss import StepLoss
-from trivec.types import FloatArray, Signal
+from trivec.types import FloatArray, Head, Signal
 
 from common import EvaluationSet, environment, read_set, write_result
 from retrieval_quality import best_documents, encode_set, signal_scores
@@ -56,21 +57,27 @@ FLIPS = 10_000
 
 def trained_encoder(base: Checkpoint, delta: Path, states: Path) -> Encoder:
     """The base with a delta, over remembered states of the layers that no delta of this recipe changes."""
-    tensors, scale = {name: np.array(value) for name, value in memory_map(delta).items()}, Delta(delta).scale
+    told = Delta(delta)
+    tensors, scale = {name: np.array(value) for name, value in memory_map(delta).items()}, told.scale
     names = [name.removesuffix(".weight.lora_a") for name in tensors if name.endswith(".lora_a")]
     frozen = min(int(name.split(".layer.")[1].split(".")[0]) for name in names)
     rank = len(tensors[f"{names[0]}.weight.lora_a"])
+    heads: list[Head] = ["dense", *(head for head in ("sparse", "multi") if f"{head}.weight" in tensors)]
     model = TrainableEncoder.from_checkpoint(
-        base, lora=LoraOptions(rank, alpha=scale * rank), freeze_layers=frozen, remember=states / f"layers-{frozen}"
+        replace(base, sparse_terms=told.sparse_terms, multi=None),
+        heads,
+        lora=LoraOptions(rank, alpha=scale * rank),
+        freeze_layers=frozen,
+        remember=states / f"layers-{frozen}",
     )
     with torch.no_grad():
         for name, layer in lora_layers(model.backbone):
             layer.lora_a.copy_(torch.from_numpy(tensors[f"{name}.weight.lora_a"]))
             layer.lora_b.copy_(torch.from_numpy(tensors[f"{name}.weight.lora_b"]))
         for head, layer in (("sparse", model.sparse), ("multi", model.multi)):
-            assert layer is not None
-            layer.weight.copy_(torch.from_numpy(tensors[f"{head}.weight"]))
-            layer.bias.copy_(torch.from_numpy(tensors[f"{head}.bias"]))
+            if layer is not None:
+                layer.weight.copy_(torch.from_numpy(tensors[f"{head}.weight"]))
+                layer.bias.copy_(torch.from_numpy(tensors[f"{head}.bias"]))
     loss = StepLoss(model.eval(), M3(M3Options()), SplitOptions())
     return live_encoder(model, LiveRuntime(loss, torch.device("cpu")))
 

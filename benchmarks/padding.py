@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.model)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(checkpoint)
     prepared = prepare(sorted(options.data.glob("*.jsonl.gz")), cache_folder() / "prepared")
     sources = np.asarray([prepared.dataset_of(number) for number in range(len(prepared))])
     paper = BucketOptions.paper()

@@ -7,6 +7,8 @@ are above what was held before the step.
 
 ``step``: encoder, scores, loss and backward pass of 2 queries of 32 tokens with 8 passages of 256 tokens each.
 ``checkpointed_step`` computes activations again in the backward pass, so that the loss weighs more.
+``large_step``: all heads over 64 passages of 512 tokens for 8 queries, in parts (``--split checkpointed``), beside the
+bytes of one (passages, tokens, vocabulary) array, which FlagEmbedding 1.4.2 builds for its sparse scores.
 ``scores``: the scores of 16 queries and their 128 passages alone, forward and back, over vectors that are there. The
 plain way beside it builds all similarities, and rows over the whole vocabulary.
 """
@@ -22,16 +24,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trivec.encode.checkpoints import read_checkpoint
+from trivec.train.collate import TokenBatch
 from trivec.train.fitting import added_bytes
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import M3, GroupInfo, M3Options
 from trivec.train.scores import TRAINED_HEADS, score_all
+from trivec.train.split_batch import SplitOptions, encode_split
 from trivec.train.vectors import TextVectors
 from trivec.types import Head
 
 from common import environment, write_result
 
 GROUP, QUERY_TOKENS, PASSAGE_TOKENS = 8, 32, 256
+LARGE_PASSAGES, LARGE_TOKENS = 64, 512
 VOCABULARY = 250_002
 
 
@@ -64,6 +69,24 @@ def step_of(folder: Path, heads: tuple[Head, ...], checkpointing: bool) -> Calla
         encoder.zero_grad()
 
     return step
+
+
+def measure_large(folder: Path) -> dict[str, float]:
+    """The peak of a large step of all heads, in MB, and what one array over the vocabulary would take."""
+    encoder = TrainableEncoder.from_checkpoint(read_checkpoint(folder), TRAINED_HEADS, freeze_embeddings=True)
+    objective, split = M3(M3Options()), SplitOptions("checkpointed", max_tokens=8192)
+    random = torch.Generator().manual_seed(0)
+    sides = []
+    for texts, tokens in ((LARGE_PASSAGES // GROUP, QUERY_TOKENS), (LARGE_PASSAGES, LARGE_TOKENS)):
+        ids = torch.randint(1000, 30_000, (texts, tokens), generator=random)
+        sides.append(TokenBatch(ids, torch.ones_like(ids), torch.zeros(texts, dtype=torch.int64)))
+
+    def step() -> None:
+        vectors = [encode_split(encoder, side, split) for side in sides]
+        objective(*vectors, GroupInfo(GROUP)).total.backward()
+
+    array = 4 * LARGE_PASSAGES * LARGE_TOKENS * VOCABULARY
+    return {"unified_MB": _megabytes(added_bytes(step)), "array over the vocabulary_MB": _megabytes(array)}
 
 
 def random_vectors(texts: int, tokens: int) -> TextVectors:
@@ -129,6 +152,7 @@ def main() -> None:
         "model": options.model.name,
         "step": measure_steps(options.model, checkpointing=False),
         "checkpointed_step": measure_steps(options.model, checkpointing=True),
+        "large_step": measure_large(options.model),
         "scores": measure_scores(),
     }
     write_result(options.out, result)

@@ -36,7 +36,7 @@ def trivec_step(model: str, groups: list[dict[str, Any]], heads: list[str]) -> C
     examples = [Example(group["query"], tuple(group["pos"]), tuple(group["neg"])) for group in groups]
     options = CollateOptions(1 + len(groups[0]["neg"]), QUERY_TOKENS, PASSAGE_TOKENS)
     pad_id = int(str(checkpoint.config.get("pad_token_id") or 0))
-    collate = Collator(TextTokenizer.from_file(checkpoint.tokenizer_file), pad_id, options)
+    collate = Collator(TextTokenizer.of(checkpoint), pad_id, options)
     optimizer = torch.optim.AdamW([weight for weight in encoder.parameters() if weight.requires_grad], lr=RATE)
 
     def step() -> None:

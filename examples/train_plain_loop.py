@@ -35,7 +35,7 @@ def main(model: str) -> None:
     examples = [Example(query, (answer,)) for query, answer in ANSWERS.items()]
     prompts = CollateOptions(query_prompt=checkpoint.query_prompt, document_prompt=checkpoint.document_prompt)
     pad_id = int(str(checkpoint.config.get("pad_token_id") or 0))
-    collate = Collator(TextTokenizer.from_file(checkpoint.tokenizer_file), pad_id, prompts)
+    collate = Collator(TextTokenizer.of(checkpoint), pad_id, prompts)
     optimizer = torch.optim.AdamW([weight for weight in encoder.parameters() if weight.requires_grad], lr=2e-5)
     for step in range(10):
         batch = collate(examples, range(len(examples)), epoch=step)

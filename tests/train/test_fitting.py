@@ -25,11 +25,6 @@ from trivec.train.runs import RunFolder
 from trivec.train.training import make_ready, resume, train
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def recipe(tiny: Callable[[str], Path], tmp_path: Path) -> TrainOptions:
     data = write(tmp_path / "pairs.jsonl", rows(120, negatives=2))
@@ -40,7 +35,7 @@ def recipe(tiny: Callable[[str], Path], tmp_path: Path) -> TrainOptions:
 
 def trial(options: TrainOptions, group_size: int = 3, processes: int = 1) -> StepTrial:
     checkpoint = find_model(options)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(checkpoint)
     return StepTrial(checkpoint, tokenizer, options, group_size, torch.device("cpu"), processes)
 
 
@@ -169,7 +164,7 @@ def test_too_little_memory_is_told(recipe: TrainOptions) -> None:
 
 def test_a_device_that_does_not_tell_is_refused(recipe: TrainOptions) -> None:
     checkpoint = find_model(recipe)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(checkpoint)
     with pytest.raises(InputError, match="on mps: give batch_tokens"):
         fitting.StepTrial(checkpoint, tokenizer, recipe, 2, torch.device("mps"))
 

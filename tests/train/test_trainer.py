@@ -21,11 +21,6 @@ from trivec.train.runs import RunFolder, complete_checkpoints, mark_complete
 from trivec.train.training import TrainResult, resume, train
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def recipe(tiny: Callable[[str], Path], tmp_path: Path) -> TrainOptions:
     data = write(tmp_path / "pairs.jsonl", rows(120, negatives=2))

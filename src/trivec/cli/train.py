@@ -197,7 +197,7 @@ def _show_dry_run(options: TrainOptions, output: OutputFlags) -> None:
     from trivec.train.training import make_ready
 
     ready = make_ready(options, output.progress)
-    tokenizer = TextTokenizer.from_file(ready.checkpoint.tokenizer_file, ready.checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(ready.checkpoint)
     special = tokenizer.special_tokens_per_text
     statistics = describe(
         ready.prepared, lambda texts: [len(pieces.ids) + special for pieces in tokenizer.pieces(texts)]

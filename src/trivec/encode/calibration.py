@@ -94,7 +94,7 @@ def _batches(texts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]
 
 def _calibration_ids(checkpoint: Checkpoint) -> Iterator[Sequence[int]]:
     """The texts by turns as queries and as documents, two windows full of all of them, and random strings."""
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(checkpoint)
     prompts = (checkpoint.query_prompt, checkpoint.document_prompt)
     length = min(checkpoint.max_length, 512)
     everything = " ".join(TEXTS)

@@ -2,18 +2,20 @@
 
 It may hold heads (``sparse.weight``, ``sparse.bias``, ``multi.weight``, ``multi.bias``) and, for any weight W of the
 backbone, a low-rank update ``W.lora_a`` (r, in) and ``W.lora_b`` (out, r), merged as W + scale * B A (Hu et al.
-2021, 2106.09685); ``scale`` stands in the file's metadata and is 1 if absent.
+2021, 2106.09685); ``scale`` stands in the file's metadata and is 1 if absent. So does ``sparse_terms``, which terms the
+lexical head weighs: ``cased`` if absent, or ``folded``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from trivec.encode.checkpoints.bge_m3 import stray_tensors
+from trivec.encode.sparse_terms import SparseTerms
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import memory_map, read_header
 from trivec.types import FloatArray
@@ -25,14 +27,16 @@ class Delta:
     """What a delta file holds.
 
     Raises:
-        CorruptModelError: half of a low-rank pair is missing, a tensor is neither of a pair nor of a head, or the
-            scale is no number.
+        CorruptModelError: half of a low-rank pair is missing, a tensor is neither of a pair nor of a head, the scale
+            is no number, or the kind of terms is not known.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         tensors = {name: np.asarray(value, np.float32) for name, value in memory_map(path).items()}
-        self._scale = _read_scale(path)
+        metadata = read_header(path)[1]
+        self._scale = _read_scale(path, metadata)
+        self._sparse_terms = _read_sparse_terms(path, metadata)
         self._downs = _take(tensors, _DOWN)
         self._ups = _take(tensors, _UP)
         self._heads = tensors
@@ -54,6 +58,11 @@ class Delta:
     def scale(self) -> float:
         """What a low-rank product is multiplied by."""
         return self._scale
+
+    @property
+    def sparse_terms(self) -> SparseTerms:
+        """Which terms the lexical head weighs."""
+        return self._sparse_terms
 
     def merge(self, backbone: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[str, FloatArray]]:
         """The weights of the backbone, updated.
@@ -84,8 +93,16 @@ class Delta:
         return up @ down
 
 
-def _read_scale(path: Path) -> float:
-    text = read_header(path)[1].get("scale", "1")
+def _read_sparse_terms(path: Path, metadata: Mapping[str, str]) -> SparseTerms:
+    terms: dict[str, SparseTerms] = {"cased": "cased", "folded": "folded"}
+    text = metadata.get("sparse_terms", "cased")
+    if text not in terms:
+        raise CorruptModelError(f"{path} has the sparse_terms {text!r}, neither cased nor folded: fetch it again")
+    return terms[text]
+
+
+def _read_scale(path: Path, metadata: Mapping[str, str]) -> float:
+    text = metadata.get("scale", "1")
     try:
         scale = float(text)
     except ValueError:

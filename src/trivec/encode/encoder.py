@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
 from trivec.encode.checkpoints.plain import whole_number
 from trivec.encode.collected import Collected
-from trivec.encode.lexical import count_terms, max_weights
+from trivec.encode.lexical import count_terms, sparse_rows
 from trivec.encode.long_text import LongText, describe_further, encode_long_texts
 from trivec.encode.options import EncodeOptions as EncodeOptions
 from trivec.encode.options import Job
@@ -172,7 +171,8 @@ class Encoder:
         terms = self.count_terms(texts) if "terms" in job.heads else None
         if job.heads == ("terms",):
             return _Prepared(len(texts), [], terms)
-        return _Prepared(len(texts), self.tokenizer.tokenize(texts, job.max_length, job.prompt), terms)
+        tokenized = self.tokenizer.tokenize(texts, job.max_length, job.prompt, "sparse" in job.heads)
+        return _Prepared(len(texts), tokenized, terms)
 
     def _encode_prepared(self, texts: _Prepared, job: Job, bar: Progress) -> Embeddings:
         if job.heads == ("terms",):
@@ -186,7 +186,7 @@ class Encoder:
             bar.update(len(batch))
         return Embeddings(
             dense=collected.dense,
-            sparse=self._sparse(ids, collected.weights) if "sparse" in job.heads else None,
+            sparse=self._sparse(texts.tokenized, collected.weights) if "sparse" in job.heads else None,
             multi=collected.multi,
             terms=texts.terms,
             fingerprint=job.fingerprint,
@@ -198,8 +198,9 @@ class Encoder:
         ids = [np.asarray(encoding.ids, np.int64) for encoding in encodings]
         return count_terms(ids, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)
 
-    def _sparse(self, ids: Sequence[NDArray[np.int64]], weights: Sequence[FloatArray]) -> sp.csr_array:
-        return max_weights(ids, weights, self.tokenizer.vocabulary_size, self.tokenizer.weightless_ids)
+    def _sparse(self, texts: Sequence[TokenizedText], weights: Sequence[FloatArray]) -> sp.csr_array:
+        own = [row[1 + text.prompt_tokens :] for text, row in zip(texts, weights, strict=True)]
+        return sparse_rows([text.terms for text in texts], own, self.tokenizer)
 
     def check_heads(self, heads: Collection[Head] | None) -> tuple[Head, ...]:
         """Heads in their usual order; None is all that the model has.

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import dense_vectors
-from trivec.encode.lexical import max_weights
+from trivec.encode.lexical import sparse_rows
 from trivec.encode.long_text import describe_further
 from trivec.encode.pipeline import RowOutputs, forward_rows
 from trivec.encode.tokenizer import TitledText, clean_text
@@ -67,7 +67,7 @@ def encode_chunks(
         InputError: prompt and title leave no room for text.
     """
     wanted = encoder.check_heads(heads)
-    stretches = [stretch for text in texts for stretch in _stretches(encoder, text, overlap_tokens)]
+    stretches = [stretch for text in texts for stretch in _stretches(encoder, text, overlap_tokens, "sparse" in wanted)]
     rows = [(stretch, window) for stretch in stretches for window in stretch.windows]
     ids = [stretch.row(window) for stretch, window in rows]
     others = tuple(head for head in wanted if head not in ("dense", "terms"))
@@ -81,12 +81,13 @@ def encode_chunks(
 
 
 def _joined(encoder: Encoder, chunks: Sequence[_Chunk], contents: Sequence[str], heads: Collection[Head]) -> Embeddings:
-    tokenizer, checkpoint = encoder.tokenizer, encoder.checkpoint
+    checkpoint = encoder.checkpoint
     means = np.array([chunk.states / max(1, chunk.counted) for chunk in chunks], np.float32)
-    ids, weights = [chunk.ids for chunk in chunks], [chunk.weights for chunk in chunks]
     made: dict[Head, Callable[[], Any]] = {
         "dense": lambda: dense_vectors(means.reshape(-1, checkpoint.hidden_size), checkpoint),
-        "sparse": lambda: max_weights(ids, weights, tokenizer.vocabulary_size, tokenizer.weightless_ids),
+        "sparse": lambda: sparse_rows(
+            [chunk.terms for chunk in chunks], [chunk.weights for chunk in chunks], encoder.tokenizer
+        ),
         "multi": lambda: Ragged.from_rows([chunk.vectors for chunk in chunks], checkpoint.multi_width),
         "terms": lambda: encoder.count_terms(contents),
     }
@@ -94,14 +95,15 @@ def _joined(encoder: Encoder, chunks: Sequence[_Chunk], contents: Sequence[str],
     return Embeddings(**{head: made[head]() for head in heads}, fingerprint=fingerprint)
 
 
-def _stretches(encoder: Encoder, text: ChunkedText, overlap: int | None) -> list[_Stretch]:
+def _stretches(encoder: Encoder, text: ChunkedText, overlap: int | None, with_terms: bool) -> list[_Stretch]:
     """A text as stretches of chunks with the same tokens before them: one, unless the title melts into a chunk.
 
     Chunks are tokenised one by one, so that vectors and term counts of a chunk are those of its own string.
     """
     title = clean_text(join_title(text.title, ""))
     stretches: list[_Stretch] = []
-    for chunk in encoder.tokenizer.tokenize_titled(text.chunks, encoder.checkpoint.document_prompt, title):
+    prompt = encoder.checkpoint.document_prompt
+    for chunk in encoder.tokenizer.tokenize_titled(text.chunks, prompt, title, with_terms):
         before = chunk.ids[: 1 + chunk.title_end]
         if not stretches or stretches[-1].before.tolist() != before:
             stretches.append(_Stretch(encoder, before))
@@ -117,15 +119,15 @@ class _Chunk:
     ``silent`` tokens, CLS and the prompt, shape the dense vector only.
     """
 
-    def __init__(self, stretch: _Stretch, start: int, ids: NDArray[np.int64], silent: int) -> None:
+    def __init__(self, stretch: _Stretch, start: int, text: TitledText) -> None:
         self.start = start
-        self.end = start + len(ids) - len(stretch.before) - stretch.closing
-        self.silent = silent
-        self.ids = ids[silent:]
+        self.end = start + len(text.ids) - len(stretch.before) - stretch.closing
+        self.silent = 1 + text.prompt_tokens
+        self.terms = text.terms
         self.states = np.zeros(stretch.hidden_size)
         self.counted = 0
-        self.weights = np.zeros(len(self.ids), np.float32)
-        self.vectors: FloatArray = np.zeros((len(self.ids), stretch.multi_width), np.float32)
+        self.weights = np.zeros(len(text.ids) - self.silent, np.float32)
+        self.vectors: FloatArray = np.zeros((len(self.weights), stretch.multi_width), np.float32)
 
     def add(self, token: int, outputs: RowOutputs, start: int, tokens: int) -> None:
         """Take over outputs ``start`` to ``start + tokens`` of a row, for the chunk's tokens from ``token`` on."""
@@ -157,7 +159,7 @@ class _Stretch:
     def take(self, text: TitledText) -> None:
         ids = np.asarray(text.ids, np.int64)
         start = self.chunks[-1].end if self.chunks else 0
-        self.chunks.append(_Chunk(self, start, ids, 1 + text.prompt_tokens))
+        self.chunks.append(_Chunk(self, start, text))
         self.parts.append(ids[len(self.before) : len(ids) - self.closing])
         self.after = ids[len(ids) - self.closing :]
 

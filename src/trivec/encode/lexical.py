@@ -12,7 +12,25 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from trivec.encode.sparse_terms import TokenTerms
+from trivec.encode.tokenizer import TextTokenizer
 from trivec.types import FloatArray, IntArray
+
+
+def sparse_rows(
+    terms: Sequence[TokenTerms | None], weights: Sequence[FloatArray], tokenizer: TextTokenizer
+) -> sp.csr_array:
+    """Learned sparse vectors, (texts, vocabulary).
+
+    Args:
+        terms: what each text's tokens weigh for; they must have been asked for.
+        weights: of each text's tokens behind the prompt.
+        tokenizer: which gave the terms.
+    """
+    asked = [own for own in terms if own is not None]
+    ids = [own.ids for own in asked]
+    values = [row[own.places] for own, row in zip(asked, weights, strict=True)]
+    return max_weights(ids, values, tokenizer.vocabulary_size, tokenizer.weightless_ids)
 
 
 def max_weights(

@@ -65,7 +65,7 @@ def load(
         MissingPackageError: the model needs torch and it is not installed.
     """
     checkpoint = find_checkpoint(model, card, task, training_free_width, precision)
-    tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer = TextTokenizer.of(checkpoint)
     return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
 
 

@@ -86,7 +86,7 @@ def encode_long_texts(
 
     if job.heads == ("terms",):
         return plain(texts, job, bar)
-    tokenized = encoder.tokenizer.tokenize(texts, sys.maxsize, job.prompt)
+    tokenized = encoder.tokenizer.tokenize(texts, sys.maxsize, job.prompt, "sparse" in job.heads)
     mcls = job.long_text.method == "mcls"
     limit = 1 + job.long_text.period + encoder.tokenizer.closing_tokens if mcls else job.max_length
     is_long = np.array([len(text.ids) > limit for text in tokenized], bool)

@@ -200,6 +200,7 @@ def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkp
         query_prompt=QUERY_PROMPT,
         document_prompt=DOCUMENT_PROMPT,
         max_length=MAX_LENGTH,
+        sparse_terms="cased" if delta is None else delta.sparse_terms,
         settings=SEARCH_SETTINGS[name],
     )
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import dense_vectors
-from trivec.encode.lexical import max_weights
+from trivec.encode.lexical import sparse_rows
 from trivec.encode.pipeline import forward_rows
 from trivec.encode.tokenizer import TokenizedText
 from trivec.ragged import Ragged
@@ -73,13 +73,10 @@ def encode_mcls(encoder: Encoder, tokenized: Sequence[TokenizedText], job: Job, 
         if outputs.token_vectors is not None:
             vectors[row] = outputs.token_vectors[text.own_places]
         bar.update(1)
-    tokenizer, checkpoint = encoder.tokenizer, encoder.checkpoint
-    own_ids = [text.ids[text.own_places] for text in texts]
+    checkpoint = encoder.checkpoint
     return Embeddings(
         dense=dense_vectors(dense, checkpoint) if "dense" in job.heads else None,
-        sparse=max_weights(own_ids, weights, tokenizer.vocabulary_size, tokenizer.weightless_ids)
-        if "sparse" in heads
-        else None,
+        sparse=sparse_rows([text.terms for text in texts], weights, encoder.tokenizer) if "sparse" in heads else None,
         multi=Ragged.from_rows(vectors, checkpoint.multi_width) if "multi" in heads else None,
     )
 
@@ -95,6 +92,7 @@ class _Text:
         self.was_cut = len(content) > most
         opened, self.cls_places, others = insert_cls(content[:most], int(ids[0]), job.long_text.period)
         self.ids = np.concatenate([opened, after])
+        self.terms = None if text.terms is None else text.terms.first(max(0, most - text.prompt_tokens))
         behind = np.arange(len(opened), len(self.ids))
         self.own_places: IntArray = np.concatenate([others[text.prompt_tokens :], behind])
 

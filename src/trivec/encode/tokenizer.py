@@ -8,14 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tokenizers import Encoding, Tokenizer, normalizers
 
+from trivec.encode.sparse_terms import SparseTerms, TokenTerms
 from trivec.errors import CorruptModelError, InputError
+
+if TYPE_CHECKING:
+    from trivec.encode.checkpoints.checkpoint import Checkpoint
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NONCHARACTER = "\ufdd0"
@@ -30,11 +34,13 @@ class TokenizedText:
         ids: special tokens, prompt, text.
         prompt_tokens: how many ids, after the first special token, belong to the prompt alone.
         full_length: how many ids there were before the text was cut.
+        terms: what its tokens weigh for, or None if that was not asked for.
     """
 
     ids: list[int]
     prompt_tokens: int
     full_length: int
+    terms: TokenTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +51,39 @@ class TitledText:
         ids: all of them, uncut.
         prompt_tokens: how many ids, after the first special token, belong to the prompt alone.
         title_end: how many lie before the end of the title; a blank behind it may be a token of its own.
+        terms: what the tokens of title and text weigh for, or None if that was not asked for.
     """
 
     ids: list[int]
     prompt_tokens: int
     title_end: int
+    terms: TokenTerms | None = None
+
+
+AnyText = TypeVar("AnyText", TokenizedText, TitledText)
 
 
 class TextTokenizer:
-    """Wraps a ``tokenizers.Tokenizer``; all offsets are characters of the given text."""
+    """Wraps a ``tokenizers.Tokenizer``; all offsets are characters of the given text.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    Attributes:
+        sparse_terms: what kind of terms it gives with a text, where it is asked for them.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, sparse_terms: SparseTerms = "cased") -> None:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
+        self.sparse_terms = sparse_terms
 
     @classmethod
-    def from_file(cls, path: Path, lowercase: bool = False) -> TextTokenizer:
+    def of(cls, checkpoint: Checkpoint) -> TextTokenizer:
+        """That of a model. Errors as in `from_file`."""
+        return cls.from_file(checkpoint.tokenizer_file, checkpoint.lowercase, checkpoint.sparse_terms)
+
+    @classmethod
+    def from_file(cls, path: Path, lowercase: bool = False, sparse_terms: SparseTerms = "cased") -> TextTokenizer:
         """Read a ``tokenizer.json``; ``lowercase`` puts lower-casing before its own normaliser.
 
         Raises:
@@ -73,7 +94,7 @@ class TextTokenizer:
             if lowercase:
                 own = [tokenizer.normalizer] if tokenizer.normalizer is not None else []
                 tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
-            return cls(tokenizer)
+            return cls(tokenizer, sparse_terms)
         except Exception as error:  # the package raises bare Exception
             raise CorruptModelError(f"{path} is no tokenizer ({error}): fetch the model again") from error
 
@@ -107,10 +128,13 @@ class TextTokenizer:
         """How many tokens are put around a text."""
         return self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
-    def tokenize(self, texts: Sequence[str], max_length: int, prompt: str = "") -> list[TokenizedText]:
+    def tokenize(
+        self, texts: Sequence[str], max_length: int, prompt: str = "", with_terms: bool = False
+    ) -> list[TokenizedText]:
         """Ids of ``prompt + text`` with special tokens, at most ``max_length`` of them.
 
-        The end of a long text is cut; the special token that ends it stays.
+        The end of a long text is cut; the special token that ends it stays. ``with_terms`` asks for what the tokens
+        weigh for.
 
         Raises:
             InputError: ``max_length`` leaves no room for text.
@@ -120,20 +144,43 @@ class TextTokenizer:
             raise InputError(
                 f"max_length {max_length} leaves no room for text beside {self.special_tokens_per_text} special tokens"
             )
-        encodings = self._encode([prompt + clean_text(text) for text in texts], add_special_tokens=True)
-        return [
+        texts = [clean_text(text) for text in texts]
+        encodings = self._encode([prompt + text for text in texts], add_special_tokens=True)
+        tokenized = [
             TokenizedText(_cut(encoding, max_length), _prompt_tokens(encoding, len(prompt)), len(encoding.ids))
             for encoding in encodings
         ]
+        return self._with_terms(tokenized, encodings, texts, len(prompt)) if with_terms else tokenized
 
-    def tokenize_titled(self, texts: Sequence[str], prompt: str, title: str) -> list[TitledText]:
+    def tokenize_titled(
+        self, texts: Sequence[str], prompt: str, title: str, with_terms: bool = False
+    ) -> list[TitledText]:
         """Ids of ``prompt + title + text`` with special tokens, however many; the title brings its own blank."""
-        encodings = self._encode([prompt + title + clean_text(text) for text in texts], add_special_tokens=True)
+        texts = [title + clean_text(text) for text in texts]
+        encodings = self._encode([prompt + text for text in texts], add_special_tokens=True)
         end = len((prompt + title).rstrip())
-        return [
+        tokenized = [
             TitledText(encoding.ids, _prompt_tokens(encoding, len(prompt)), _prompt_tokens(encoding, end))
             for encoding in encodings
         ]
+        return self._with_terms(tokenized, encodings, texts, len(prompt)) if with_terms else tokenized
+
+    def _with_terms(
+        self, tokenized: Sequence[AnyText], encodings: Sequence[Encoding], texts: Sequence[str], prompt_characters: int
+    ) -> list[AnyText]:
+        """The same with what their tokens weigh for: those of the text, as far as it was not cut."""
+        ranges = [(1 + text.prompt_tokens, len(text.ids) - self.closing_tokens) for text in tokenized]
+        terms = [TokenTerms.cased(text.ids[slice(*tokens)]) for text, tokens in zip(tokenized, ranges, strict=True)]
+        if self.sparse_terms == "folded":
+            folded = [fold_case(text) for text in texts]
+            rows = [row for row, text in enumerate(texts) if folded[row] != text]
+            for row, lower in zip(rows, self._encode([folded[row] for row in rows], False), strict=True):
+                spans = [
+                    (start - prompt_characters, end - prompt_characters)
+                    for start, end in encodings[row].offsets[slice(*ranges[row])]
+                ]
+                terms[row] = TokenTerms.folded(spans, lower.offsets, lower.ids)
+        return [replace(text, terms=own) for text, own in zip(tokenized, terms, strict=True)]
 
     def vector_spans(self, text: str, max_length: int, prompt: str = "") -> list[tuple[int, int] | None]:
         """Where each multi-vector of a text comes from: (start, end) in ``text``, None for a special token.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from trivec.embeddings import Embeddings
 from trivec.encode.dense_head import unit_rows
-from trivec.encode.lexical import max_weights
+from trivec.encode.lexical import sparse_rows
 from trivec.encode.pipeline import RowOutputs, forward_rows
 from trivec.encode.tokenizer import TokenizedText
 from trivec.errors import InputError
@@ -108,16 +108,10 @@ def encode_windows(encoder: Encoder, tokenized: Sequence[TokenizedText], job: Jo
         text, window = rows[number]
         text.add(window, outputs)
         bar.update(int(text.left == 0))
-    tokenizer = encoder.tokenizer
     dense = np.array([text.dense for text in texts], np.float32)
     return Embeddings(
         dense=(unit_rows(dense) if encoder.checkpoint.normalize else dense) if "dense" in job.heads else None,
-        sparse=max_weights(
-            [text.content for text in texts],
-            [text.weights for text in texts],
-            tokenizer.vocabulary_size,
-            tokenizer.weightless_ids,
-        )
+        sparse=sparse_rows([text.terms for text in tokenized], [text.weights for text in texts], encoder.tokenizer)
         if "sparse" in job.heads
         else None,
         multi=Ragged.from_rows([text.vectors for text in texts], encoder.checkpoint.multi_width)

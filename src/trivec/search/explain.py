@@ -113,7 +113,8 @@ class Explainer:
         content = self._library.splitter.content(hit.passage)
         if "sparse" in hit.signals and self._vectors.sparse is not None and stored.sparse is not None:
             products = _row(self._vectors.sparse.multiply(stored.sparse))
-            words += self._joined(content, products, "sparse")
+            folds = self._library.encoder.tokenizer.sparse_terms == "folded"
+            words += self._joined(fold_case(content) if folds else content, products, "sparse")
         if "bm25" in hit.signals and self._vectors.terms is not None:
             words += self._joined(fold_case(content), self._bm25_terms(hit.passage), "bm25")
         return sorted(words, key=lambda match: (-match.weight, match.word))

@@ -46,7 +46,8 @@ def find_model(options: TrainOptions) -> Checkpoint:
     Raises:
         UnknownModelError: it is nowhere.
     """
-    return find_checkpoint(options.model, precision="float32")
+    checkpoint = find_checkpoint(options.model, precision="float32")
+    return checkpoint if options.sparse_terms is None else replace(checkpoint, sparse_terms=options.sparse_terms)
 
 
 def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEncoder:

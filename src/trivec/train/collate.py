@@ -6,7 +6,7 @@ belong. Passages known to answer another query of the batch are marked, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from trivec.encode.tokenizer import TextTokenizer, TokenizedText
 from trivec.errors import InputError
 from trivec.train.sampling import Group, draw, drawing_generator
 from trivec.train.segment_shuffle import SegmentShuffle
+from trivec.train.vectors import NO_TOKEN
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,11 +30,15 @@ class TokenBatch:
         ids: (n, L) int64, right-padded to the longest.
         mask: (n, L) int64, 1 for real tokens.
         prompt_lengths: (n,) int64, tokens of the prompt behind the first special token.
+        term_places: (n, K) int64, the tokens that weigh for ``terms``; None where each weighs for its own id.
+        terms: (n, K) int64, padded with `NO_TOKEN`.
     """
 
     ids: Tensor
     mask: Tensor
     prompt_lengths: Tensor
+    term_places: Tensor | None = None
+    terms: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,15 +57,21 @@ class TokenBatch:
         """Some of the texts, padded to the longest of them."""
         mask = self.mask[rows]
         longest = int(mask.sum(dim=1).max()) if len(mask) else 0
-        return TokenBatch(self.ids[rows][:, :longest], mask[:, :longest], self.prompt_lengths[rows])
+        places, terms = (None if part is None else part[rows] for part in (self.term_places, self.terms))
+        return TokenBatch(self.ids[rows][:, :longest], mask[:, :longest], self.prompt_lengths[rows], places, terms)
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The batch on another device."""
-        return TokenBatch(*(part.to(device, non_blocking=True) for part in (self.ids, self.mask, self.prompt_lengths)))
+        return self._each(lambda part: part.to(device, non_blocking=True))
 
     def pin_memory(self) -> TokenBatch:
         """The batch in memory that a GPU reads directly."""
-        return TokenBatch(*(part.pin_memory() for part in (self.ids, self.mask, self.prompt_lengths)))
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> TokenBatch:
+        ids, mask, prompts = (change(part) for part in (self.ids, self.mask, self.prompt_lengths))
+        places, terms = (None if part is None else change(part) for part in (self.term_places, self.terms))
+        return TokenBatch(ids, mask, prompts, places, terms)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -168,7 +179,7 @@ class Collator:
 
     def texts(self, texts: Sequence[str], prompt: str, max_length: int) -> TokenBatch:
         """Any texts as ids, in order."""
-        return self._pad(self._tokenizer.tokenize(texts, max_length, prompt))
+        return self._pad(self._tokenizer.tokenize(texts, max_length, prompt, with_terms=True))
 
     def _draw(self, example: Example, number: int, epoch: int) -> Group:
         rng = drawing_generator(self._options.seed, epoch, number)
@@ -194,14 +205,26 @@ class Collator:
         tokenized: dict[int, TokenizedText] = {}
         for prompt in dict.fromkeys(prompt for prompt, _ in texts):
             rows = [row for row, (own, _) in enumerate(texts) if own == prompt]
-            ids = self._tokenizer.tokenize([texts[row][1] for row in rows], max_length, prompt)
+            ids = self._tokenizer.tokenize([texts[row][1] for row in rows], max_length, prompt, with_terms=True)
             tokenized |= dict(zip(rows, ids, strict=True))
         return [tokenized[row] for row in range(len(texts))]
 
     def _pad(self, texts: Sequence[TokenizedText]) -> TokenBatch:
         ids, mask = pad([np.asarray(text.ids, np.int64) for text in texts], self._pad_id)
         prompts = torch.tensor([text.prompt_tokens for text in texts], dtype=torch.int64)
-        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), prompts)
+        terms = _pad_terms(texts, self._tokenizer) if self._tokenizer.sparse_terms == "folded" else (None, None)
+        return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), prompts, *terms)
+
+
+def _pad_terms(texts: Sequence[TokenizedText], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
+    """Places, counted from the first token of all, and terms, both (n, K)."""
+    pairs = [(1 + text.prompt_tokens + text.terms.places, text.terms.ids) for text in texts if text.terms is not None]
+    shape = len(texts), max(len(ids) for _, ids in pairs)
+    all_places, terms = np.zeros(shape, np.int64), np.full(shape, NO_TOKEN, np.int64)
+    for row, (places, ids) in enumerate(pairs):
+        all_places[row, : len(ids)], terms[row, : len(ids)] = places, ids
+    terms[np.isin(terms, list(tokenizer.weightless_ids))] = NO_TOKEN
+    return torch.from_numpy(all_places), torch.from_numpy(terms)
 
 
 def _once(texts: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], Tensor]:

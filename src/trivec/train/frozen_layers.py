@@ -34,7 +34,14 @@ def lowest_layers(backbone: Any, count: int) -> list[nn.Module]:  # noqa: ANN401
     Raises:
         InputError: the backbone does not have so many layers, or none that can be told apart.
     """
-    return list(_layers(backbone))[:count] if _checked(backbone, count) else []
+    if count == 0:
+        return []
+    layers = list(_layers(backbone))
+    if not 0 < count <= len(layers):
+        raise InputError(
+            f"freeze_layers is {count}, and the backbone has {len(layers)} layers: give 0 to {len(layers)}"
+        )
+    return layers[:count]
 
 
 def _below(backbone: nn.Module, count: int) -> list[nn.Module]:
@@ -53,13 +60,6 @@ def _below(backbone: nn.Module, count: int) -> list[nn.Module]:
                 break
             parts.append(child)
     return parts
-
-
-def _checked(backbone: Any, count: int) -> bool:  # noqa: ANN401
-    there = len(_layers(backbone))
-    if not 0 <= count <= there:
-        raise InputError(f"freeze_layers is {count}, and the backbone has {there} layers: give 0 to {there}")
-    return count > 0
 
 
 def _layers(backbone: Any) -> nn.ModuleList:  # noqa: ANN401

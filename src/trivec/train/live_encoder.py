@@ -68,5 +68,5 @@ def _numpy(tensor: Tensor | None) -> FloatArray | None:
 def live_encoder(encoder: TrainableEncoder, runtime: LiveRuntime) -> Encoder:
     """An encoder over a model in training. Its fingerprint is that of the model at the start."""
     checkpoint = trained_checkpoint(encoder, encoder.checkpoint.folder)
-    tokenizer: Any = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+    tokenizer: Any = TextTokenizer.of(checkpoint)
     return Encoder(checkpoint, runtime, tokenizer, fingerprint(checkpoint))

@@ -74,7 +74,7 @@ class TrainableEncoder(nn.Module):
         self.positions_extended = False
         self.is_gradient_checkpointing = False
         weightless = torch.zeros(max(1, int(str(checkpoint.config.get("vocab_size", 1)))), dtype=torch.bool)
-        tokenizer = TextTokenizer.from_file(checkpoint.tokenizer_file, checkpoint.lowercase)
+        tokenizer = TextTokenizer.of(checkpoint)
         weightless[sorted(tokenizer.weightless_ids)] = True
         self._weightless: Tensor
         self.register_buffer("_weightless", weightless, persistent=False)
@@ -200,7 +200,13 @@ class TrainableEncoder(nn.Module):
         return WordRows.of(self.backbone.get_input_embeddings(), batches)
 
     def forward(
-        self, ids: Tensor, mask: Tensor, prompt_lengths: Tensor | None = None, words: WordRows | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        prompt_lengths: Tensor | None = None,
+        words: WordRows | None = None,
+        term_places: Tensor | None = None,
+        terms: Tensor | None = None,
     ) -> TextVectors:
         """Vectors of n texts.
 
@@ -209,6 +215,8 @@ class TrainableEncoder(nn.Module):
             mask: (n, L), 1 for real tokens.
             prompt_lengths: (n,), tokens of the prompt behind the first special token; None is no prompt.
             words: embeddings that were looked up before; None looks them up.
+            term_places: (n, K), tokens; None lets each weigh for its own id.
+            terms: (n, K), what these tokens weigh for.
 
         Returns:
             In float32 or better, also under autocast. L is that of ``ids``; M is the most multi-vectors a text has.
@@ -220,10 +228,11 @@ class TrainableEncoder(nn.Module):
         with _full_precision(ids.device):
             states_TD = states_TD.to(torch.promote_types(self.backbone.dtype, torch.float32))
             multi, multi_mask = self._token_vectors(states_TD, texts, first)
+            weights, tokens = self._term_weights(states_TD, ids, texts, first, term_places, terms)
             return TextVectors(
                 dense=self._dense_vectors(states_TD, texts) if "dense" in self.heads else None,
-                weights=self._token_weights(states_TD, ids, texts, first),
-                tokens=ids if self.sparse is not None else None,
+                weights=weights,
+                tokens=tokens,
                 multi=multi,
                 multi_mask=multi_mask,
             )
@@ -254,13 +263,26 @@ class TrainableEncoder(nn.Module):
         pooled = torch.empty_like(pooled).index_copy(0, texts.order, pooled)
         return F.normalize(pooled, dim=-1) if self.checkpoint.normalize else pooled
 
-    def _token_weights(self, states_TD: Tensor, ids: Tensor, texts: PackedTexts, first: Tensor) -> Tensor | None:
+    def _term_weights(
+        self,
+        states_TD: Tensor,
+        ids: Tensor,
+        texts: PackedTexts,
+        first: Tensor,
+        term_places: Tensor | None,
+        terms: Tensor | None,
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Weights and what they are of, both (n, L) or, for given terms, (n, K)."""
         if self.sparse is None:
-            return None
-        behind_prompt = texts.positions >= first[texts.order][texts.places]
-        counts = behind_prompt & ~self._weightless[ids.flatten()[texts.padded]]
-        weights_T = torch.relu(_apply(self.sparse, states_TD)).squeeze(-1) * counts
-        return weights_T.new_zeros(ids.numel()).index_copy(0, texts.padded, weights_T).view_as(ids)
+            return None, None
+        weights_T = torch.relu(_apply(self.sparse, states_TD)).squeeze(-1)
+        if term_places is None or terms is None:
+            behind_prompt = texts.positions >= first[texts.order][texts.places]
+            weights_T = weights_T * (behind_prompt & ~self._weightless[ids.flatten()[texts.padded]])
+        weights = weights_T.new_zeros(ids.numel()).index_copy(0, texts.padded, weights_T).view_as(ids)
+        if term_places is None or terms is None:
+            return weights, ids
+        return weights.gather(1, term_places) * (terms >= 0), terms
 
     def _token_vectors(
         self, states_TD: Tensor, texts: PackedTexts, first: Tensor

@@ -327,6 +327,10 @@ class TrainOptions:
     multi_width: int = 128
     """Width of a new multi-vector head."""
 
+    sparse_terms: Literal["cased", "folded"] | None = None
+    """What a token's weight counts for: its own id (cased), or the subwords of the
+    lower-cased text (folded). Without it: as in the model."""
+
     freeze: bool = False
     """Train the heads alone and leave the backbone as it is."""
 

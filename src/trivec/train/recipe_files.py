@@ -97,7 +97,7 @@ def _convert(name: str, value: object, hint: Any) -> object:  # noqa: ANN401
     Raises:
         InputError: it is of another type.
     """
-    if isinstance(hint, types.UnionType):
+    if get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
         hint = next(kind for kind in get_args(hint) if kind is not type(None))

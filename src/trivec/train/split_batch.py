@@ -114,7 +114,7 @@ def _parts(model: TrainableEncoder, batch: TokenBatch, options: SplitOptions) ->
 
 
 def _encode(model: TrainableEncoder, part: TokenBatch, words: WordRows | None) -> TextVectors:
-    vectors: TextVectors = model(part.ids, part.mask, part.prompt_lengths, words)
+    vectors: TextVectors = model(part.ids, part.mask, part.prompt_lengths, words, part.term_places, part.terms)
     return vectors
 
 

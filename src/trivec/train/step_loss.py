@@ -56,7 +56,9 @@ class StepLoss(nn.Module):
             step: optimiser steps done.
         """
         if isinstance(batch, TokenBatch):
-            vectors: TextVectors = self.encoder(batch.ids, batch.mask, batch.prompt_lengths)
+            vectors: TextVectors = self.encoder(
+                batch.ids, batch.mask, batch.prompt_lengths, term_places=batch.term_places, terms=batch.terms
+            )
             return vectors
         queries, passages = encode_groups(self.encoder, batch, self.split)
         gathered = self._gather(passages, batch)

@@ -13,6 +13,7 @@ from trivec.cache import cache_folder
 from trivec.data.bad_lines import BadLines
 from trivec.data.prepared import Prepared, prepare
 from trivec.encode.checkpoints import Checkpoint
+from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions
 from trivec.train.building import (
@@ -133,7 +134,7 @@ def make_ready(options: TrainOptions, show_progress: bool = False, buckets: Buck
         prepared,
         survey,
         plan_options(options, survey, ranks, buckets),
-        make_collator(checkpoint, file.tokenizer, pad_id, options),
+        make_collator(checkpoint, TextTokenizer.of(checkpoint), pad_id, options),
         rank,
         masks=options.loss.duplicates == "mask",
         sees_all=ranks > 1 and options.loss.negatives != "own",

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from trivec.encode.sparse_terms import SparseTerms
 from trivec.errors import CorruptModelError, ModelError
 from trivec.types import FloatArray, Head
 
@@ -96,6 +97,7 @@ class Checkpoint:
         multi: the multi-vector head, or None.
         max_length: tokens per text, special tokens included.
         lowercase: whether texts are lower-cased before the tokenizer's own normaliser.
+        sparse_terms: which terms the lexical head weighs, see `trivec.encode.sparse_terms`.
         precision: of the linear layers: ``int8`` for a quantised model, see `trivec.encode.quantization`.
         settings: defaults that came with the model, such as its fusion for hybrid search.
         loaded_by: the arguments of `trivec.load` that gave it, for those who want it again.
@@ -114,6 +116,7 @@ class Checkpoint:
     document_prompt: str = ""
     max_length: int = 512
     lowercase: bool = False
+    sparse_terms: SparseTerms = "cased"
     precision: Precision = "float32"
     settings: Mapping[str, object] = field(default_factory=dict)
     loaded_by: Mapping[str, Any] = field(default_factory=dict)
@@ -158,7 +161,8 @@ class Checkpoint:
         dense += [f"{module.activation} {module.linear.digest}" for module in self.dense_modules]
         heads: dict[Head, str] = {"dense": ", ".join(dense)}
         if self.sparse is not None:
-            heads["sparse"] = f"trained {self.sparse.digest}"
+            folded = ", terms of the lower-cased text" if self.sparse_terms == "folded" else ""
+            heads["sparse"] = f"trained {self.sparse.digest}{folded}"
         if self.multi is not None:
             mark = f" {self.multi.linear.digest}" if self.multi.linear is not None else ""
             heads["multi"] = f"{self.multi_width}, {self.multi.origin}{mark}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +16,8 @@ from trivec.tensorfile import memory_map, write_json, write_tensors
 
 Layout: TypeAlias = Literal["trivec", "bge-m3", "sentence-transformers", "plain"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+
+logger = logging.getLogger(__name__)
 
 _KEPT = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.bpe.model", "vocab.txt",
          "NOTICE", "LICENSE")  # fmt: skip
@@ -40,6 +43,12 @@ def export_checkpoint(checkpoint: Checkpoint, folder: Path, layout: Layout = "tr
     if folder.exists():
         raise InputError(f"{folder} exists: choose a new folder, or remove it")
     _check(checkpoint, layout)
+    if layout == "bge-m3" and checkpoint.sparse is not None and checkpoint.sparse_terms == "folded":
+        logger.warning(
+            "the bge-m3 layout does not say that %s weighs the terms of the lower-cased text: whoever reads it takes "
+            "each token's own id",
+            checkpoint.name,
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as name:
         written = Path(name) / folder.name

@@ -1,6 +1,6 @@
 """trivec's own layout: ``trivec.json`` says everything, and ONNX Runtime needs no torch to run it.
 
-    trivec.json        name, digests of the heads, precision, default search settings
+    trivec.json        name, digests of the heads, precision, terms of the lexical head, default search settings
     config.json        of the backbone
     model.safetensors  the backbone, float32
     model.onnx         the graph, pointing into model.safetensors
@@ -22,6 +22,7 @@ from typing import Any, get_args
 
 from trivec.encode.checkpoints import bge_m3, plain, sentence_transformers
 from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead, Precision
+from trivec.encode.sparse_terms import SparseTerms
 from trivec.encode.training_free import training_free_head
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import replacing, write_json
@@ -54,7 +55,8 @@ def read(folder: Path) -> Checkpoint:
         name=str(manifest.get("name", folder.name)),
         sparse=sparse,
         multi=free if multi is None else MultiHead(multi),
-        precision=_precision(folder / MANIFEST, manifest),
+        precision=_one_of(folder / MANIFEST, manifest, "precision", Precision),
+        sparse_terms=_one_of(folder / MANIFEST, manifest, "sparse_terms", SparseTerms),
         settings=manifest.get("search", {}),
     )
     _check_heads(checkpoint, manifest.get("heads", {}))
@@ -83,12 +85,13 @@ def _training_free(path: Path, manifest: Mapping[str, Any], hidden_size: int) ->
     return training_free_head(hidden_size, width, plain.whole_number(path, free, "seed", least=0, most=_MAX_SEED))
 
 
-def _precision(path: Path, manifest: Mapping[str, Any]) -> Precision:
-    precision: Precision = manifest.get("precision", "float32")
-    if precision not in get_args(Precision):
-        known = " or ".join(get_args(Precision))
-        raise plain.unexpected(path, f"has {precision!r} for precision, where {known} should be")
-    return precision
+def _one_of(path: Path, manifest: Mapping[str, Any], key: str, kind: Any) -> Any:  # noqa: ANN401
+    """The value of a key, one of those that a Literal lists; the first if there is none."""
+    known = get_args(kind)
+    value = manifest.get(key, known[0])
+    if value not in known:
+        raise plain.unexpected(path, f"has {value!r} for {key}, where {' or '.join(known)} should be")
+    return value
 
 
 def _check_heads(checkpoint: Checkpoint, recorded: object) -> None:
@@ -119,6 +122,7 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
         "heads": _head_digests(checkpoint),
         "training_free": free,
         "precision": checkpoint.precision,
+        "sparse_terms": checkpoint.sparse_terms,
         "search": dict(checkpoint.settings),
     }
     write_json(folder / MANIFEST, manifest)
