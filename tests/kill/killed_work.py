@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trivec
 from trivec import Collection, Document
+from trivec.index.native import token_merging
 from trivec.search.compressing import CompressOptions, compress
 from trivec.search.snapshots import restore_snapshot
 
@@ -85,6 +86,8 @@ def work(folder: Path, model: Path, seed: int, first: int, die_at: int) -> None:
         first: how many steps are done already.
         die_at: kill this process at so many audited changes of files after the model was loaded; 0 for never.
     """
+    if seed % 2:
+        token_merging.OWN_FILES_FROM = 0  # merges take over files of token vectors, however small
     encoder = trivec.load(model, threads=1)
     with (folder / "notes").open("a", buffering=1) as notes:
         if die_at:

@@ -13,16 +13,24 @@ import killed_work
 import pytest
 
 import trivec
+from trivec import Document
 from trivec.errors import LibraryMismatchError
+from trivec.index.native import token_merging
 from trivec.search.verification import verify_library
 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory, load_tiny: Callable[..., trivec.Encoder]) -> Path:
+    """A library with all kinds of files: one segment with token vectors in a file of their own, and one without."""
     folder = tmp_path_factory.mktemp("damage")
-    with trivec.open(folder / "library", model=load_tiny("m3"), store="native") as library:
-        for step in killed_work.steps(seed=3)[:10]:
-            killed_work.take(library, step, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_merging, "OWN_FILES_FROM", 0)
+        with trivec.open(folder / "library", model=load_tiny("m3"), store="native") as library:
+            changes = [step for step in killed_work.steps(seed=3) if step.verb in ("add", "delete")]
+            for step in changes[:-1]:
+                killed_work.take(library, step, folder)
+            library.compact()
+            killed_work.take(library, killed_work.Step("add", (Document("last", "the night"),)), folder)
     return folder / "library"
 
 
@@ -59,7 +67,8 @@ def test_a_tail_that_was_cut_off_is_noticed(cuts: int, ready: Path, tmp_path: Pa
 
 def files(library: Path) -> list[Path]:
     found = [path for path in sorted(library.rglob("*")) if path.is_file() and path.name != "lock"]
-    assert {"library.json", "catalog.sqlite", "segment.safetensors"} == {path.name for path in found}
+    expected = {"library.json", "catalog.sqlite", "segment.safetensors", "tokens-00.safetensors"}
+    assert expected == {path.name for path in found}
     return found
 
 
