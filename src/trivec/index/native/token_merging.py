@@ -94,11 +94,11 @@ def merge_token_files(
 
 
 def _pieces(source: TokenSource, codec: TokenCodec) -> list[_Piece]:
-    numbers = {id(part): number for number, part in enumerate(source.tokens.parts)}
     pieces = []
-    for part, rows in source.tokens.split(source.rows):
+    for number, rows in source.tokens.split(source.rows):
+        part = source.tokens.parts[number]
         whole = source.tokens.in_files and len(rows) == len(part) and part.codec == codec
-        pieces.append(_Piece(part, rows, token_file(numbers[id(part)]) if whole else None, source))
+        pieces.append(_Piece(part, rows, token_file(number) if whole else None, source))
     return pieces
 
 

@@ -7,6 +7,7 @@ A merge does not write those token vectors again that are many already: the new 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -70,11 +71,11 @@ class TokenParts:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def split(self, rows: IntArray) -> list[tuple[TokenPart, IntArray]]:
-        """Ascending rows, as rows of the parts that hold them."""
-        bounds = np.searchsorted(rows, self._starts)
-        held = zip(self.parts, self._starts[:-1], bounds[:-1], bounds[1:], strict=True)
-        return [(part, rows[first:last] - start) for part, start, first, last in held if first < last]
+    def split(self, rows: IntArray) -> list[tuple[int, IntArray]]:
+        """Ascending rows: the numbers of the parts that hold them, each with its own rows."""
+        bounds = np.searchsorted(rows, self._starts).tolist()
+        stretches = enumerate(itertools.pairwise(bounds))
+        return [(part, rows[first:last] - self._starts[part]) for part, (first, last) in stretches if first < last]
 
     def vectors(self, rows: IntArray) -> Ragged:
         """The vectors of some passages, in the order given, as their codes tell them.
@@ -85,7 +86,7 @@ class TokenParts:
         if len(self.parts) == 1 or not len(rows):
             return self.parts[0].vectors(rows)
         order, ascending = _sorted(check_rows(rows, len(self)))
-        found = Ragged.concatenate(part.vectors(own) for part, own in self.split(ascending))
+        found = Ragged.concatenate(self.parts[part].vectors(own) for part, own in self.split(ascending))
         return found.select(_inverse(order))
 
     def maxsim(self, query: FloatArray, rows: IntArray | None = None) -> FloatArray:
@@ -101,25 +102,22 @@ class TokenParts:
         """
         rows = np.arange(len(self)) if rows is None else check_rows(rows, len(self))
         if len(self.parts) == 1 or not len(rows):
-            return _in_pieces(query, [(self.parts[0], rows)])
+            return self._in_pieces(query, [(0, rows)])
         order, ascending = _sorted(rows)
-        return _in_pieces(query, self.split(ascending))[_inverse(order)]
+        return self._in_pieces(query, self.split(ascending))[_inverse(order)]
 
-
-def _in_pieces(query: FloatArray, split: Sequence[tuple[TokenPart, IntArray]]) -> FloatArray:
-    sizes = [part.sizes(rows) for part, rows in split]
-    total = sum(int(part_sizes.sum()) for part_sizes in sizes)
-    least = max(_PIECE_BYTES, total // _PIECES)
-    calls = [
-        partial(part.maxsim, query, rows[piece])
-        for (part, rows), part_sizes in zip(split, sizes, strict=True)
-        for piece in row_blocks(part_sizes, least) or [slice(0, 0)]
-    ]
-    if len(calls) > 1 and len(query) * total >= _FOR_TWO:
-        found = SharedWork(calls).results()
-    else:
-        found = [call() for call in calls]
-    return np.concatenate([*found, np.zeros(0, np.float32)])
+    def _in_pieces(self, query: FloatArray, split: Sequence[tuple[int, IntArray]]) -> FloatArray:
+        """Scores of rows in the order in which they lie."""
+        sizes = [self.parts[part].sizes(rows) for part, rows in split]
+        total = sum(int(own.sum()) for own in sizes)
+        calls = [
+            partial(self.parts[part].maxsim, query, rows[piece])
+            for (part, rows), own in zip(split, sizes, strict=True)
+            for piece in row_blocks(own, max(_PIECE_BYTES, total // _PIECES)) or [slice(0, 0)]
+        ]
+        if len(calls) > 1 and len(query) * total >= _FOR_TWO:
+            return np.concatenate(SharedWork(calls).results())
+        return np.concatenate([call() for call in calls])
 
 
 def _sorted(rows: IntArray) -> tuple[IntArray, IntArray]:
