@@ -66,7 +66,7 @@ def learned_queries(run: Path) -> set[str]:
 def rules(has_sparse: bool) -> dict[str, Fusion]:
     """The grid."""
     grid: dict[str, Fusion] = {}
-    sparse_weights = (0.0, 0.1, 0.2, 0.3, 0.5) if has_sparse else (0.0,)
+    sparse_weights = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0) if has_sparse else (0.0,)
     pairs = ((1.0, 1.0), (1.0, 0.5), (0.5, 1.0), (1.0, 0.0), (0.0, 1.0))
     for bm25, sparse, (dense, multi) in itertools.product((0.0, 0.05, 0.1, 0.15, 0.2, 0.3), sparse_weights, pairs):
         weights: dict[Signal, float] = {"dense": dense, "sparse": sparse, "bm25": bm25, "multi": multi}
