@@ -22,6 +22,7 @@ import numpy as np
 from trivec.embeddings import Embeddings
 from trivec.index import Store, parse_filter
 from trivec.index.files import folder_bytes
+from trivec.index.native.shared_work import share_work
 from trivec.search.options import SearchOptions
 from trivec.search.retrieval import retrieve
 from trivec.types import Signal
@@ -128,6 +129,8 @@ def _measure(store: Store, queries: list[Embeddings], exact: dict[str, Any]) -> 
             "200 candidates recall@100": _recall(fewer, exact[f"hybrid {name}"]),
         }
     result["hybrid queries/s by threads"] = {threads: _throughput(store, queries, threads) for threads in (1, 2, 4)}
+    share_work(False)
+    result["the same, one core a query"] = {threads: _throughput(store, queries, threads) for threads in (1, 2, 4)}
     return result
 
 

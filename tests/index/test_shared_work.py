@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import partial
 
 import pytest
 
 from trivec.index.native import shared_work
-from trivec.index.native.shared_work import SharedWork, stretches
+from trivec.index.native.shared_work import SharedWork, share_work, stretches
 
 
 def test_stretches_cover_everything_once() -> None:
@@ -64,3 +65,12 @@ def test_one_processor_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr(shared_work, "_pools", {})
     assert SharedWork([lambda: 1, lambda: 2]).results() == [1, 2]
+
+
+def test_work_stays_in_the_thread_that_asks_if_told_so() -> None:
+    share_work(False)
+    try:
+        assert SharedWork([threading.get_ident] * 3).results() == [threading.get_ident()] * 3
+    finally:
+        share_work(True)
+    assert (shared_work._pool() is None) == ((os.cpu_count() or 1) == 1)

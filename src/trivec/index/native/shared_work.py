@@ -14,8 +14,20 @@ from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-"""One a process: threads do not survive a fork."""
+_pools: dict[int, ThreadPoolExecutor | None] = {}
+"""One a process: threads do not survive a fork. None where work is not shared."""
+
+
+def share_work(allowed: bool) -> None:
+    """Whether each query of this process may use several cores, as it does unless told otherwise.
+
+    One that is alone is answered sooner so. Where as many ask as there are cores, sharing gains nothing.
+    """
+    process = os.getpid()
+    if not allowed:
+        _pools[process] = None
+    elif _pools.get(process) is None:
+        _pools.pop(process, None)
 
 
 class SharedWork(Generic[Result]):
