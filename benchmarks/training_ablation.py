@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 import trivec
-from default_model import evaluate, p_value, trained_encoder
 from trivec.types import FloatArray
 
 from common import environment, read_set, write_result
+from default_model import evaluate, p_value, trained_encoder
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "m3-small.yaml"
 SHORTER = ["--source-limit", "300"]

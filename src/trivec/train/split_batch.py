@@ -97,7 +97,7 @@ def encode_split(
     splits = options.mode != "whole" and torch.is_grad_enabled() and not model.encoder_frozen
     if splits and options.mode == "cached":
         return _encode_cached(model, parts, rows, words)
-    encoded = [_recomputed(model, part, words) if splits else _encode(model, part, words) for part in parts]
+    encoded = [_recomputed(model, part, words) if splits else encode_whole(model, part, words) for part in parts]
     return _in_order(encoded, rows)
 
 
@@ -113,13 +113,14 @@ def _parts(model: TrainableEncoder, batch: TokenBatch, options: SplitOptions) ->
     return [torch.from_numpy(rows).to(batch.ids.device) for rows in planned]
 
 
-def _encode(model: TrainableEncoder, part: TokenBatch, words: WordRows | None) -> TextVectors:
+def encode_whole(model: TrainableEncoder, part: TokenBatch, words: WordRows | None = None) -> TextVectors:
+    """Vectors of all texts of a batch in one pass."""
     vectors: TextVectors = model(part.ids, part.mask, part.prompt_lengths, words, part.term_places, part.terms)
     return vectors
 
 
 def _recomputed(model: TrainableEncoder, part: TokenBatch, words: WordRows | None) -> TextVectors:
-    encoded: TextVectors = checkpoint(_encode, model, part, words, use_reentrant=False)
+    encoded: TextVectors = checkpoint(encode_whole, model, part, words, use_reentrant=False)
     return encoded
 
 
@@ -144,12 +145,12 @@ def _encode_cached(
     with torch.no_grad():
         for part in parts:
             states.append(_Surroundings.now(part.ids.device))
-            encoded.append(_encode(model, part, words))
+            encoded.append(encode_whole(model, part, words))
     vectors = _in_order(encoded, rows)
 
     def encode_again(part: int, own_words: WordRows | None) -> TextVectors:
         with states[part].restored():
-            return _encode(model, parts[part], own_words)
+            return encode_whole(model, parts[part], own_words)
 
     anchor = torch.zeros(0, requires_grad=True) if words is None else words.vectors
     tensors = _SecondPass.apply(encode_again, rows, words, anchor, *vectors.tensors())  # type: ignore[no-untyped-call]

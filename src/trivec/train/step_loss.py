@@ -14,7 +14,7 @@ from trivec.train.collate import TokenBatch, TrainBatch
 from trivec.train.gather import Gathered, gather_vectors
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import GroupInfo, Objective
-from trivec.train.split_batch import SplitOptions, encode_groups
+from trivec.train.split_batch import SplitOptions, encode_groups, encode_whole
 from trivec.train.vectors import TextVectors
 
 Negatives: TypeAlias = Literal["all", "dense", "own"]
@@ -56,10 +56,7 @@ class StepLoss(nn.Module):
             step: optimiser steps done.
         """
         if isinstance(batch, TokenBatch):
-            vectors: TextVectors = self.encoder(
-                batch.ids, batch.mask, batch.prompt_lengths, term_places=batch.term_places, terms=batch.terms
-            )
-            return vectors
+            return encode_whole(self.encoder, batch)
         queries, passages = encode_groups(self.encoder, batch, self.split)
         gathered = self._gather(passages, batch)
         info = GroupInfo(
