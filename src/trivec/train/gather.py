@@ -79,6 +79,11 @@ def gather_vectors(vectors: TextVectors, heads: Sequence[Head] | None = None) ->
     return Gathered(gathered, sum(counts[: dist.get_rank()]), share, len(counts))
 
 
+def most_on_a_rank(count: int, device: torch.device) -> int:
+    """The largest of all ranks' counts. All ranks must call it."""
+    return int(_exchange([count], device).max()) if _several() else count
+
+
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 """Its newer name, where torch has it: the older one warns there."""
 

@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint, get_device_states, set_device_sta
 from trivec.encode.batches import plan_batches
 from trivec.errors import InputError
 from trivec.train.collate import TokenBatch, TrainBatch
+from trivec.train.gather import most_on_a_rank
 from trivec.train.model import TrainableEncoder
 from trivec.train.vectors import TextVectors
 from trivec.train.word_rows import WordRows
@@ -43,17 +44,22 @@ class SplitOptions:
         mode: ``whole`` keeps all activations.
         max_tokens: of a part: texts x longest text. A longer text is a part of its own.
         max_texts: of a part; None sets no limit.
+        equal_parts: each rank runs as many parts as the one that has the most, with a text of its own again where it
+            has fewer. Sharded weights are collected from all ranks for each part, so all must ask equally often.
     """
 
     mode: Mode = "whole"
     max_tokens: int = 8192
     max_texts: int | None = None
+    equal_parts: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise InputError(f"unknown mode {self.mode!r}: choose one of {', '.join(get_args(Mode))}")
         if self.max_tokens < 1 or (self.max_texts is not None and self.max_texts < 1):
             raise InputError(f"parts of {self.max_tokens} tokens and {self.max_texts} texts: give at least 1 of each")
+        if self.equal_parts and self.mode == "cached":
+            raise InputError("split cached does not work with weights sharded over processes: choose checkpointed")
 
 
 def encode_groups(
@@ -98,11 +104,11 @@ def encode_split(
     if splits and options.mode == "cached":
         return _encode_cached(model, parts, rows, words)
     encoded = [_recomputed(model, part, words) if splits else encode_whole(model, part, words) for part in parts]
-    return _in_order(encoded, rows)
+    return _in_order(encoded, rows, len(batch.ids))
 
 
 def _parts(model: TrainableEncoder, batch: TokenBatch, options: SplitOptions) -> list[Tensor]:
-    """Rows of each part; texts of like length together."""
+    """Rows of each part; texts of like length together. Parts that only keep step with other ranks come last."""
     lengths = batch.lengths.tolist()
     if options.mode == "whole" and model.packs:
         return [torch.arange(len(lengths))]
@@ -110,7 +116,11 @@ def _parts(model: TrainableEncoder, batch: TokenBatch, options: SplitOptions) ->
         planned = plan_batches(lengths, _PADDED_TOKENS, len(lengths))
     else:
         planned = plan_batches(lengths, options.max_tokens, options.max_texts or len(lengths))
-    return [torch.from_numpy(rows).to(batch.ids.device) for rows in planned]
+    parts = [torch.from_numpy(rows).to(batch.ids.device) for rows in planned]
+    if options.equal_parts:
+        shortest = batch.lengths.argmin().reshape(1)
+        parts += [shortest] * (most_on_a_rank(len(parts), batch.ids.device) - len(parts))
+    return parts
 
 
 def encode_whole(model: TrainableEncoder, part: TokenBatch, words: WordRows | None = None) -> TextVectors:
@@ -124,11 +134,13 @@ def _recomputed(model: TrainableEncoder, part: TokenBatch, words: WordRows | Non
     return encoded
 
 
-def _in_order(parts: Sequence[TextVectors], rows: Sequence[Tensor]) -> TextVectors:
+def _in_order(parts: Sequence[TextVectors], rows: Sequence[Tensor], texts: int) -> TextVectors:
     """The texts of all parts where they were in the batch."""
     joined = TextVectors.concatenate(parts)
     order = torch.cat(list(rows))
-    return joined if torch.equal(order, torch.arange(len(order), device=order.device)) else joined.rows(order.argsort())
+    if torch.equal(order, torch.arange(texts, device=order.device)):
+        return joined
+    return joined.rows(order[:texts].argsort())
 
 
 def _spread(vectors: TextVectors, rows: Tensor) -> TextVectors:
@@ -146,7 +158,7 @@ def _encode_cached(
         for part in parts:
             states.append(_Surroundings.now(part.ids.device))
             encoded.append(encode_whole(model, part, words))
-    vectors = _in_order(encoded, rows)
+    vectors = _in_order(encoded, rows, sum(map(len, rows)))
 
     def encode_again(part: int, own_words: WordRows | None) -> TextVectors:
         with states[part].restored():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,15 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         self._loader, self._run, self._measuring, self._records = loader, run, measuring, records
         self._keep, self._head_rate = keep_checkpoints, head_learning_rate
         super().__init__(model=loss, args=args, callbacks=list(callbacks))
+        if self._is_sharded:
+            loss.split = replace(loss.split, equal_parts=True)
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
+
+    @property
+    def _is_sharded(self) -> bool:
+        """Whether ranks hold shards of the weights."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
     def get_train_dataloader(self) -> PlanLoader:
         """The planned batches. Each rank has its slice already: nothing is left to be shared out."""
@@ -195,7 +202,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
 
         All ranks must call it.
         """
-        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+        if not self._is_sharded:
             return None
         state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model_wrapped)
         return {name.removeprefix("encoder."): value for name, value in state.items()}
