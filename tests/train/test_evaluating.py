@@ -15,19 +15,20 @@ from ir_measures import RR, R, nDCG
 import trivec
 from trivec.data.examples import Example
 from trivec.errors import InputError
+from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet, from_examples, held_out, read_judged
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score
 from trivec.train.comparing import comparison
 from trivec.train.evaluating import Evaluator
-from trivec.train.judged_sets import JudgedQuery, JudgedSet, from_examples, held_out, read_judged
+from trivec.types import Document
 
 HEADS = ("dense", "sparse", "multi")
 
 
 def brute_force(judged: JudgedSet, encoder: trivec.Encoder) -> dict[str, float]:
     """Every score of every pair, ranked by ir-measures itself."""
-    ids, texts = list(judged.passages), list(judged.passages.values())
+    ids, texts = list(judged.texts), list(judged.texts.values())
     queries = encoder.encode_queries([query.text for query in judged.queries], [*HEADS, "terms"])
     passages = encoder.encode_documents(texts, [*HEADS, "terms"])
     scores = score(queries, passages)
@@ -52,7 +53,7 @@ def brute_force(judged: JudgedSet, encoder: trivec.Encoder) -> dict[str, float]:
 
 def test_all_systems_equal_brute_force(load_tiny: Callable[..., trivec.Encoder], tmp_path: Path) -> None:
     judged = read_judged(write_beir(tmp_path / "beir"))
-    assert (judged.name, len(judged.queries), len(judged.passages)) == ("beir", 20, 20)
+    assert (judged.name, len(judged.queries), len(judged.documents)) == ("beir", 20, 20)
     encoder = load_tiny("m3")
     found = Evaluator(judged).measure(encoder, HEADS)
     expected = brute_force(judged, encoder)
@@ -69,7 +70,8 @@ def test_only_the_heads_asked_for_are_measured(load_tiny: Callable[..., trivec.E
 def test_a_query_has_its_own_prompt(load_tiny: Callable[..., trivec.Encoder]) -> None:
     encoder = load_tiny("m3")
     queries = [JudgedQuery("a", "the city", "in the book "), JudgedQuery("b", "the city"), JudgedQuery("c", "water")]
-    judged = JudgedSet("set", queries, {"p": "the city", "q": "water"}, {"a": {"p": 1}, "b": {"p": 1}, "c": {"q": 1}})
+    documents = [Document("p", "the city"), Document("q", "water")]
+    judged = JudgedSet("set", queries, documents, {"a": {"p": 1}, "b": {"p": 1}, "c": {"q": 1}})
     encoded = Evaluator(judged)._encode_queries(encoder, HEADS)
     for row, (query, prompt) in enumerate([("the city", "in the book "), ("the city", ""), ("water", "")]):
         alone = encoder.encode([query], HEADS, prompt)
@@ -83,14 +85,14 @@ def test_examples_become_a_set_of_their_different_texts() -> None:
         Example("q", ("a",), prompt="other: "),
     ]
     judged = from_examples("set", examples, ["c", "e"])
-    assert list(judged.passages.values()) == ["a", "b", "c", "d", "e"]
+    assert list(judged.texts.values()) == ["a", "b", "c", "d", "e"]
     assert [(query.text, query.prompt) for query in judged.queries] == [("q", None), ("q", "other: ")]
     assert judged.relevance == {"q0": {"p0": 1, "p1": 1, "p3": 1}, "q1": {"p0": 1}}
 
 
 def test_a_file_of_examples_is_a_set(tmp_path: Path) -> None:
     judged = read_judged(write(tmp_path / "dev.jsonl", rows(5, negatives=1)))
-    assert (len(judged.queries), len(judged.passages)) == (5, 10)
+    assert (len(judged.queries), len(judged.documents)) == (5, 10)
 
 
 def test_a_query_is_held_out_with_all_its_examples_whatever_else_there_is() -> None:

@@ -136,11 +136,11 @@ def mine(
     from dataclasses import asdict
 
     from trivec.cli.output import emit_summary
-    from trivec.cli.weights import read_weights
     from trivec.data.mining import Inputs, MiningOptions
     from trivec.data.mining import mine as mine_negatives
     from trivec.encode.catalogue import DEFAULT_MODEL
     from trivec.encode.loading import load
+    from trivec.search.fusion.typed_weights import read_weights
 
     inputs = Inputs(examples, corpus, format, skip_bad)
     options = MiningOptions(
@@ -158,7 +158,7 @@ def mine(
         keep_negatives=keep_negatives,
         drop_scores=drop_scores,
         seed=seed,
-        weights=None if weights is None else read_weights(weights),
+        weights=None if weights is None else read_weights(weights, "--weights"),
         max_length=max_length,
         graph_from=graph_from,
     )

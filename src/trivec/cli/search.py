@@ -55,10 +55,10 @@ class RankingFlags:
         Raises:
             InputError: one cannot be used, or two contradict each other.
         """
-        from trivec.cli.weights import read_weights
         from trivec.errors import InputError
+        from trivec.search.fusion.typed_weights import read_weights
 
-        weights = None if self.weights is None else read_weights(self.weights)
+        weights = None if self.weights is None else read_weights(self.weights, "--weights")
         changed = options.changed(
             mode=self.mode,
             weights=weights,

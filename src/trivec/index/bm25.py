@@ -105,10 +105,10 @@ class Bm25Index:
             query: how often each term stands in the query.
         """
         scores = np.zeros(len(self._ids), np.float32)
-        norms = self._length_norms()
+        norms = self.length_norms()
         for term, weight in self.weights(query).items():
             for rows, counts in self._occurrences(term):
-                scores[rows] += np.float32(weight) * (counts / (counts + norms[rows]))
+                scores[rows] += np.float32(weight) * saturated(counts, norms[rows])
         scores[~self._alive] = 0
         return scores
 
@@ -116,6 +116,15 @@ class Bm25Index:
         """Scores of these passages, shape (len(ids),); 0 for an unknown id."""
         rows = np.asarray([self._row_of.get(name, -1) for name in ids], np.int64)
         return np.append(self.score(query), np.float32(0))[rows]
+
+    def length_norms(self) -> FloatArray:
+        """k1 * (1 - b + b * length / L) of all rows: what a term's count is weighed against."""
+        if self._norms is None:
+            k1, b = self.options.k1, self.options.b
+            average = float(self._lengths[self._alive].mean(dtype=np.float64)) if len(self) else 0.0
+            relative = self._lengths / average if average else self._lengths
+            self._norms = np.asarray(k1 * (1 - b + b * relative), np.float32)
+        return self._norms
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
@@ -155,14 +164,6 @@ class Bm25Index:
     def _occurrences(self, term: int) -> Iterator[tuple[NDArray[np.int32], FloatArray]]:
         return (piece.find(term) for piece in self._pieces)
 
-    def _length_norms(self) -> FloatArray:
-        if self._norms is None:
-            k1, b = self.options.k1, self.options.b
-            average = float(self._lengths[self._alive].mean(dtype=np.float64)) if len(self) else 0.0
-            relative = self._lengths / average if average else self._lengths
-            self._norms = np.asarray(k1 * (1 - b + b * relative), np.float32)
-        return self._norms
-
     def _changed(self) -> None:
         self._norms = None
 
@@ -177,3 +178,8 @@ class Bm25Index:
         self._lengths = self._lengths[self._alive]
         self._alive = np.ones(len(self._ids), np.bool_)
         self._changed()
+
+
+def saturated(counts: FloatArray, norms: FloatArray) -> FloatArray:
+    """What a term adds to the score of a passage, per unit of its weight in the query: tf / (tf + norm)."""
+    return np.asarray(counts / (counts + norms), np.float32)

@@ -398,7 +398,7 @@ def _new_manifest(encoder: Encoder, store: str, long_documents: LongDocuments | 
     checkpoint = encoder.checkpoint
     long_documents = long_documents or LongDocuments()
     long_documents.check_model(encoder)
-    settings = dict(checkpoint.settings) or SearchOptions.suited_to(encoder.heads).settings()
+    settings = SearchOptions.suited_to(encoder.heads, checkpoint.settings).settings()
     model = checkpoint.loaded_by or {"model": str(checkpoint.folder.resolve())}
     return Manifest(dict(model), encoder.fingerprint, store, long_documents=long_documents.settings(), search=settings)
 

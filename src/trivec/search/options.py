@@ -83,11 +83,17 @@ class SearchOptions:
         return replace(self, **given)
 
     @classmethod
-    def suited_to(cls, heads: Collection[Head]) -> SearchOptions:
-        """A way of searching for a model that brings none.
+    def suited_to(cls, heads: Collection[Head], settings: Mapping[str, object]) -> SearchOptions:
+        """The way of searching that a model brings, or one that suits its heads.
 
         With a trained sparse head, M3's weighted sum; else standard scores with BM25, whose scale need not be known.
+
+        Args:
+            heads: of the model.
+            settings: that it brings; empty if it brings none.
         """
+        if settings:
+            return cls.from_settings(settings)
         if "sparse" in heads:
             return cls()
         return cls(fusion="z-score", weights={"dense": 1.0, "bm25": 0.5, "multi": 1.0})

@@ -18,10 +18,10 @@ from trivec.embeddings import Embeddings
 from trivec.encode.encoder import Encoder
 from trivec.encode.options import EncodeOptions
 from trivec.errors import require
+from trivec.evaluate.judged_sets import JudgedSet
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score, top_k
-from trivec.train.judged_sets import JudgedSet
 from trivec.train.options import MEASURES
 from trivec.types import FloatArray, Head, IntArray
 
@@ -38,7 +38,8 @@ class Evaluator:
     def __init__(self, judged: JudgedSet) -> None:
         require("ir_measures", "eval", "measuring retrieval")
         self.judged = judged
-        self._ids = list(judged.passages)
+        self._passages = judged.texts
+        self._ids = list(self._passages)
         self._bm25: dict[str, float] | None = None
 
     def measure(self, encoder: Encoder, heads: Sequence[Head]) -> dict[str, float]:
@@ -69,7 +70,7 @@ class Evaluator:
         best: dict[str, _Best] = {}
         start = 0
         for part in encoder.stream(
-            list(self.judged.passages.values()), encoder.checkpoint.document_prompt, EncodeOptions(wanted)
+            list(self._passages.values()), encoder.checkpoint.document_prompt, EncodeOptions(wanted)
         ):
             for system, scores in _system_scores(queries, part).items():
                 best.setdefault(system, _Best(len(queries))).add(scores, start)
@@ -97,7 +98,7 @@ class Evaluator:
 
     def _bm25_ranking(self, encoder: Encoder) -> Ranking:
         index = Bm25Index()
-        index.add(self._ids, encoder.count_terms(list(self.judged.passages.values())))
+        index.add(self._ids, encoder.count_terms(list(self._passages.values())))
         counts = encoder.count_terms([query.text for query in self.judged.queries])
         ranking: Ranking = {}
         for query, row in zip(self.judged.queries, Embeddings(terms=counts), strict=True):

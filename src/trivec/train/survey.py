@@ -13,8 +13,8 @@ from trivec.data.examples import Example
 from trivec.data.prepared import Prepared
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
+from trivec.evaluate.judged_sets import JudgedSet, from_examples, held_out
 from trivec.tensorfile import memory_map, write_tensors
-from trivec.train.judged_sets import JudgedSet, from_examples, held_out
 from trivec.train.lengths import measure_lengths
 from trivec.train.options import TrainOptions
 from trivec.train.plan import Plan, PlanOptions, make_plan

@@ -15,6 +15,7 @@ from trivec.data.prepared import Prepared, prepare
 from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
+from trivec.evaluate.judged_sets import read_judged
 from trivec.train.buckets import BucketOptions
 from trivec.train.building import (
     find_model,
@@ -32,7 +33,6 @@ from trivec.train.evaluating import Evaluator
 from trivec.train.feeding import PlanLoader, PlannedBatches
 from trivec.train.fitting import find_buckets
 from trivec.train.interrupts import StopRequest
-from trivec.train.judged_sets import read_judged
 from trivec.train.live_encoder import LiveRuntime, live_encoder
 from trivec.train.model import TrainableEncoder
 from trivec.train.options import TrainOptions

@@ -1,4 +1,4 @@
-"""`JudgedSet`: queries, passages, and which answers which: what retrieval is measured on.
+"""`JudgedSet`: queries, documents, and which answers which: what retrieval is measured on.
 
 From a folder in BEIR layout, from a file of examples, or from examples that are held out of the training data.
 """
@@ -15,9 +15,10 @@ from trivec.data.examples import Example
 from trivec.data.json_rows import read_lines
 from trivec.data.reading import read_examples
 from trivec.errors import InputError
+from trivec.evaluate.measures import Relevance
 from trivec.search.readers import read_documents
 from trivec.search.readers.reading import SourceFile
-from trivec.types import join_title
+from trivec.types import Document, join_title
 
 _JUDGEMENTS = ("qrels/dev.tsv", "qrels/test.tsv", "qrels.tsv")
 _ENDINGS = ("", ".gz", ".zst")
@@ -25,11 +26,19 @@ _ENDINGS = ("", ".gz", ".zst")
 
 @dataclass(frozen=True)
 class JudgedQuery:
-    """A query; ``prompt`` stands before it in place of the model's, unless it is None."""
+    """A query.
+
+    Attributes:
+        id: its name in the judgements.
+        text: as it was asked.
+        prompt: stands before it in place of the model's, unless it is None.
+        language: its code, or empty.
+    """
 
     id: str
     text: str
     prompt: str | None = None
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,21 +48,26 @@ class JudgedSet:
     Attributes:
         name: for tables.
         queries: each with an id of its own.
-        passages: texts by id.
-        relevance: by query id and passage id; above 0 is right.
+        documents: each with an id of its own.
+        relevance: grades by query id and document id; above 0 is right.
     """
 
     name: str
     queries: Sequence[JudgedQuery]
-    passages: Mapping[str, str]
-    relevance: Mapping[str, Mapping[str, int]]
+    documents: Sequence[Document]
+    relevance: Relevance
 
     def __post_init__(self) -> None:
-        if not self.queries or not self.passages:
+        if not self.queries or not self.documents:
             raise InputError(
-                f"{self.name} has {len(self.queries)} judged queries and {len(self.passages)} passages: nothing can be "
-                "measured on it, give another set"
+                f"{self.name} has {len(self.queries)} judged queries and {len(self.documents)} documents: nothing can "
+                "be measured on it, give another set"
             )
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """By document id, with the title before the text."""
+        return {document.id: join_title(document.title, document.text) for document in self.documents}
 
 
 def read_judged(path: Path) -> JudgedSet:
@@ -68,11 +82,16 @@ def read_judged(path: Path) -> JudgedSet:
         return from_examples(path.name, read_examples([path], bad=BadLines()))
     queries = _file(path, "queries.jsonl")
     relevance = _read_judgements(path)
-    documents = {document.id: join_title(document.title, document.text) for document in read_documents(path)}
+    documents = list(read_documents(path))
     rows = (row for _, row in read_lines(SourceFile(queries, queries.name), BadLines().reading()))
-    texts = {str(row["_id"]): str(row["text"]) for row in rows if isinstance(row, dict) and {"_id", "text"} <= set(row)}
-    judged = [JudgedQuery(query, texts[query]) for query in relevance if query in texts]
+    found = {str(row["_id"]): row for row in rows if isinstance(row, dict) and {"_id", "text"} <= set(row)}
+    judged = [_query(query, found[query]) for query in relevance if query in found]
     return JudgedSet(path.name, judged, documents, relevance)
+
+
+def _query(name: str, row: Mapping[str, object]) -> JudgedQuery:
+    language = row.get("lang") or row.get("language") or ""
+    return JudgedQuery(name, str(row["text"]), language=str(language))
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -117,8 +136,8 @@ def from_examples(name: str, examples: Iterable[Example], more_passages: Iterabl
         relevance.setdefault(query.id, {}).update({passages[text]: 1 for text in example.positives})
     for text in more_passages:
         passages.setdefault(text, f"p{len(passages)}")
-    by_id = {number: text for text, number in passages.items()}
-    return JudgedSet(name, list(queries.values()), by_id, relevance)
+    documents = [Document(number, text) for text, number in passages.items()]
+    return JudgedSet(name, list(queries.values()), documents, relevance)
 
 
 def held_out(queries: Iterable[str], share: float, most: int) -> frozenset[int]:

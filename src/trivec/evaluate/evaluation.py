@@ -1,0 +1,168 @@
+"""`evaluate`: all systems of a model on a judged set, from one pass over its passages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from trivec.encode.encoder import Encoder
+from trivec.errors import InputError
+from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.measures import Measured, Ties, measure, parse_measures
+from trivec.evaluate.ranking import best_documents, could_enter, rank
+from trivec.evaluate.runs import Run
+from trivec.evaluate.scoring_pass import Cost, Pass, propose
+from trivec.evaluate.set_vectors import SetEncoder
+from trivec.evaluate.systems import System, find_systems
+from trivec.search.long_documents import LongDocuments
+from trivec.search.options import SearchOptions
+from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head
+
+MEASURES = ("nDCG@10", "R@100", "RR@10")
+_LEAST_DEPTH = 100
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """How a model is measured.
+
+    Attributes:
+        systems: names or weights, see `trivec.evaluate.systems`; none: the default ones.
+        measures: see `trivec.evaluate.measures`.
+        ties: how equal scores are ordered.
+        long_documents: how documents become passages; each document counts by its best one.
+        candidates: passages that each signal lists for the mixes. A mix is exact where no other passage could enter.
+        without_self: leave out a document whose id is that of the query, for sets whose queries are documents.
+    """
+
+    systems: Sequence[str] = ()
+    measures: Sequence[str] = MEASURES
+    ties: Ties = "trec"
+    long_documents: LongDocuments = field(default_factory=LongDocuments)
+    candidates: int = 1000
+    without_self: bool = False
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise InputError(f"candidates must be at least 1, got {self.candidates}")
+
+    @property
+    def depth(self) -> int:
+        """Documents of a ranking that are kept: as many as the deepest measure sees."""
+        cuts = [name.rpartition("@")[2] for name in parse_measures(self.measures)]
+        return max(_LEAST_DEPTH, *(int(cut) if cut.isdigit() else 1000 for cut in cuts))
+
+
+@dataclass(frozen=True, eq=False)
+class SystemResult:
+    """What a system found, and how good that is.
+
+    Attributes:
+        run: its rankings.
+        measured: of each query.
+        uncertain: queries for which a passage that no signal listed could have entered the ranking.
+    """
+
+    run: Run
+    measured: Measured
+    uncertain: int
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model on a set.
+
+    Attributes:
+        judged: the set.
+        model: its name.
+        fingerprint: digest of what its vectors depend on.
+        systems: results by system, in the order in which they were asked for.
+        cost: what it took.
+        unknown_documents: judged as relevant, and not in the set.
+    """
+
+    judged: JudgedSet
+    model: str
+    fingerprint: str
+    systems: Mapping[str, SystemResult]
+    cost: Cost
+    unknown_documents: int
+
+    def by_language(self, measure_name: str) -> dict[str, dict[str, float]]:
+        """Means by language of the queries and system, where queries have languages."""
+        languages = {query.id: query.language for query in self.judged.queries}
+        found: dict[str, dict[str, float]] = {}
+        for name, result in self.systems.items():
+            own = np.asarray([languages.get(query, "") for query in result.measured.queries])
+            values = result.measured.values[measure_name]
+            for language in sorted(set(own.tolist()) - {""}):
+                found.setdefault(language, {})[name] = float(values[own == language].mean())
+        return found
+
+
+def evaluate(
+    encoder: Encoder,
+    judged: JudgedSet,
+    options: EvaluateOptions | None = None,
+    cache: Path | None = None,
+    show_progress: bool = False,
+) -> Evaluation:
+    """Measure all systems of a model on a set.
+
+    Args:
+        encoder: the model.
+        judged: the set.
+        options: what to measure, and how.
+        cache: folder that keeps vectors, so that a run can be stopped and taken up, and repeated with other systems.
+        show_progress: a bar on terminals.
+
+    Raises:
+        InputError: the set and the options do not fit together, or the model lacks a signal.
+    """
+    options = options or EvaluateOptions()
+    available = tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in encoder.heads)
+    own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
+    systems = find_systems(options.systems, available, own_mix)
+    used = tuple(signal for signal in available if any(signal in system.signals for system in systems))
+    unknown = _check_judgements(judged)
+    heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in used if signal != "bm25"]
+    vectors = SetEncoder(encoder, heads or ["dense"], options.long_documents, cache, show_progress)
+    found = propose(vectors, judged, used, max(options.candidates, options.depth))
+    start = time.perf_counter()
+    results = {system.name: _result(system, found, judged, options) for system in systems}
+    cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
+    return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown)
+
+
+def _check_judgements(judged: JudgedSet) -> int:
+    """How many relevant documents are not in the set.
+
+    Raises:
+        InputError: none of them is.
+    """
+    relevant = {name for grades in judged.relevance.values() for name, grade in grades.items() if grade > 0}
+    there = {document.id for document in judged.documents}
+    missing = relevant - there
+    if missing == relevant:
+        raise InputError(
+            f"none of the {len(relevant)} documents that {judged.name} judges as relevant is in its corpus (such as "
+            f"{min(missing)!r}; the corpus has {judged.documents[0].id!r}): check that both name documents alike"
+        )
+    return len(missing)
+
+
+def _result(system: System, found: Pass, judged: JudgedSet, options: EvaluateOptions) -> SystemResult:
+    rankings, uncertain = {}, 0
+    for query, proposed in zip(judged.queries, found.proposals, strict=True):
+        numbers, totals = rank(system, proposed)
+        own = query.id if options.without_self else None
+        ranking = best_documents(numbers, totals, found.passages, options.depth, own)
+        lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
+        uncertain += could_enter(system, proposed) > lowest
+        rankings[query.id] = ranking
+    run = Run(system.name, rankings)
+    return SystemResult(run, measure(rankings, judged.relevance, options.measures, options.ties), uncertain)

@@ -1,0 +1,114 @@
+"""One pass over the passages of a set: every signal's scores of every query, of which the best stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import scipy.sparse as sp
+
+from trivec.embeddings import Embeddings
+from trivec.evaluate.bm25_scores import Bm25Scores
+from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.proposals import Proposals
+from trivec.evaluate.set_vectors import SetEncoder
+from trivec.index.bm25 import Bm25Index
+from trivec.scoring import dense_scores, maxsim_scores, sparse_scores
+from trivec.types import FloatArray, Head, Passage, Signal
+
+_SCORERS: Mapping[Signal, Callable[[Embeddings, Embeddings], FloatArray]] = {
+    "dense": dense_scores,
+    "sparse": sparse_scores,
+    "multi": maxsim_scores,
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What measuring took.
+
+    Attributes:
+        encoding_s: encoding queries and passages, or reading their vectors.
+        scoring_s: everything else.
+        passages: how many there are.
+        bytes_by_head: of all passages in single precision.
+    """
+
+    encoding_s: float
+    scoring_s: float
+    passages: int
+    bytes_by_head: Mapping[Head, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What a pass found: proposals, the passages that they number, and what it took."""
+
+    proposals: Proposals
+    passages: Sequence[Passage]
+    cost: Cost
+
+
+def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], depth: int) -> Pass:
+    """Score all passages by all signals.
+
+    Args:
+        vectors: encodes the set.
+        judged: the set.
+        signals: to score by.
+        depth: passages that each signal lists for a query.
+    """
+    clock = _Clock()
+    parts = vectors.split(judged.documents)
+    terms = [vectors.encoder.count_terms(vectors.contents(part)) for part in parts] if "bm25" in signals else []
+    queries = vectors.encode_queries(judged.queries)
+    clock.take("encoding")
+    bm25 = Bm25Scores(_index(parts, terms), queries) if terms else None
+    proposals = Proposals(len(queries), signals, depth)
+    first, size = 0, dict[Head, int]()
+    clock.take("scoring")
+    for number, part in enumerate(vectors.encode_parts(parts)):
+        clock.take("encoding")
+        scores = {signal: scorer(queries, part) for signal, scorer in _SCORERS.items() if signal in signals}
+        if bm25 is not None:
+            scores["bm25"] = bm25.of(terms[number], first)
+        proposals.add(scores)
+        first += len(part)
+        for head, count in _bytes_by_head(part).items():
+            size[head] = size.get(head, 0) + count
+        clock.take("scoring")
+    passages = [passage for passages in parts for passage in passages]
+    return Pass(proposals, passages, Cost(clock.taken["encoding"], clock.taken["scoring"], len(passages), size))
+
+
+class _Clock:
+    """Adds up times by what they were taken for."""
+
+    def __init__(self) -> None:
+        self.taken = {"encoding": 0.0, "scoring": 0.0}
+        self._last = time.perf_counter()
+
+    def take(self, what: str) -> None:
+        """All since the last call was for this."""
+        now = time.perf_counter()
+        self.taken[what] += now - self._last
+        self._last = now
+
+
+def _index(parts: Sequence[Sequence[Passage]], terms: Sequence[sp.csr_array]) -> Bm25Index:
+    index = Bm25Index()
+    for part, counts in zip(parts, terms, strict=True):
+        index.add([passage.id for passage in part], counts)
+    return index
+
+
+def _bytes_by_head(vectors: Embeddings) -> dict[Head, int]:
+    found: dict[Head, int] = {}
+    if vectors.dense is not None:
+        found["dense"] = int(vectors.dense.nbytes)
+    if vectors.sparse is not None:
+        found["sparse"] = 8 * int(vectors.sparse.nnz)
+    if vectors.multi is not None:
+        found["multi"] = int(vectors.multi.values.nbytes)
+    return found
