@@ -14,8 +14,8 @@ from ir_measures import RR, R, nDCG
 
 import trivec
 from trivec.data.examples import Example
-from trivec.errors import InputError
-from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet, from_examples, held_out, read_judged
+from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet, from_examples, held_out
+from trivec.evaluate.layouts import read_judged
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score
@@ -104,25 +104,6 @@ def test_a_query_is_held_out_with_all_its_examples_whatever_else_there_is() -> N
     assert held_out(more, 0.3, 1000) >= out
     assert len(held_out(queries, 0.9, 3)) == 6
     assert held_out(queries, 0.9, 3) <= held_out(queries, 0.9, 9)
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "message"),
-    [
-        ("qrels/test.tsv", None, "has none of"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\n", "no query id, passage id and score"),
-        ("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\t0\n", "0 judged queries"),
-        ("queries.jsonl", None, "has no queries.jsonl"),
-    ],
-)
-def test_a_broken_folder_is_named(file: str, content: str | None, message: str, tmp_path: Path) -> None:
-    folder = write_beir(tmp_path / "beir")
-    if content is None:
-        (folder / file).unlink()
-    else:
-        (folder / file).write_text(content)
-    with pytest.raises(InputError, match=message):
-        read_judged(folder)
 
 
 def test_before_is_the_first_measurement_and_after_the_final_one() -> None:

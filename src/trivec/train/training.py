@@ -15,7 +15,7 @@ from trivec.data.prepared import Prepared, prepare
 from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
-from trivec.evaluate.judged_sets import read_judged
+from trivec.evaluate.layouts import read_judged
 from trivec.train.buckets import BucketOptions
 from trivec.train.building import (
     find_model,
