@@ -38,6 +38,7 @@ VERBS = (
     Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
     Verb("mine", "trivec.cli.mine:mine", "Give training examples hard negatives."),
     Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
+    Verb("eval", "trivec.cli.eval:evaluate", "Measure how well a model retrieves."),
     Verb("compare", "trivec.cli.compare:compare", "Compare what systems found, with significance."),
     Verb("models", "trivec.cli.models:app", "List, fetch, find and export models."),
     Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),

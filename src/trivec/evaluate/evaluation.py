@@ -12,15 +12,16 @@ import numpy as np
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet
-from trivec.evaluate.measures import Measured, Ties, measure, parse_measures
-from trivec.evaluate.ranking import best_documents, could_enter, rank
+from trivec.evaluate.measures import Measured, Ranking, Ties, measure, parse_measures
+from trivec.evaluate.ranking import best_documents, could_enter, total_scores
 from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Cost, Pass, propose
 from trivec.evaluate.set_vectors import SetEncoder
 from trivec.evaluate.systems import System, find_systems
+from trivec.search.fusion import fusion_name
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
-from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head
+from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head, Signal
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 _LEAST_DEPTH = 100
@@ -62,11 +63,15 @@ class SystemResult:
     """What a system found, and how good that is.
 
     Attributes:
+        weights: of the signals.
+        fusion: the rule that mixes them, by its name.
         run: its rankings.
         measured: of each query.
         uncertain: queries for which a passage that no signal listed could have entered the ranking.
     """
 
+    weights: Mapping[Signal, float]
+    fusion: str
     run: Run
     measured: Measured
     uncertain: int
@@ -133,7 +138,7 @@ def evaluate(
     vectors = SetEncoder(encoder, heads or ["dense"], options.long_documents, cache, show_progress)
     found = propose(vectors, judged, used, max(options.candidates, options.depth))
     start = time.perf_counter()
-    results = {system.name: _result(system, found, judged, options) for system in systems}
+    results = _results(systems, found, judged, options)
     cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
     return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown)
 
@@ -155,14 +160,26 @@ def _check_judgements(judged: JudgedSet) -> int:
     return len(missing)
 
 
-def _result(system: System, found: Pass, judged: JudgedSet, options: EvaluateOptions) -> SystemResult:
-    rankings, uncertain = {}, 0
+def _results(
+    systems: Sequence[System], found: Pass, judged: JudgedSet, options: EvaluateOptions
+) -> dict[str, SystemResult]:
+    owners = [passage.document_id for passage in found.passages]
+    rankings: dict[str, dict[str, Ranking]] = {system.name: {} for system in systems}
+    uncertain = dict.fromkeys(rankings, 0)
     for query, proposed in zip(judged.queries, found.proposals, strict=True):
-        numbers, totals = rank(system, proposed)
-        own = query.id if options.without_self else None
-        ranking = best_documents(numbers, totals, found.passages, options.depth, own)
-        lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
-        uncertain += could_enter(system, proposed) > lowest
-        rankings[query.id] = ranking
-    run = Run(system.name, rankings)
-    return SystemResult(run, measure(rankings, judged.relevance, options.measures, options.ties), uncertain)
+        for system in systems:
+            numbers, totals = total_scores(system, proposed)
+            ranking = best_documents(numbers, totals, owners, options.depth, query.id if options.without_self else None)
+            lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
+            uncertain[system.name] += could_enter(system, proposed) > lowest
+            rankings[system.name][query.id] = ranking
+    return {
+        system.name: SystemResult(
+            {signal: system.rule.weights[signal] for signal in system.signals},
+            fusion_name(system.rule),
+            Run(system.name, rankings[system.name]),
+            measure(rankings[system.name], judged.relevance, options.measures, options.ties),
+            uncertain[system.name],
+        )
+        for system in systems
+    }

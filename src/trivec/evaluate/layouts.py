@@ -78,9 +78,8 @@ def find_files(folder: Path, split: str | None = None) -> JudgedFiles:
         InputError: one is missing; the message names it.
     """
     splits = _splits(folder)
-    chosen = (
-        split if split is not None else next((name for name in _SPLITS if name in splits), min(splits, default=None))
-    )
+    usual = [name for name in (*_SPLITS, *sorted(splits)) if name in splits]
+    chosen = split if split is not None else "".join(usual[:1])
     plain = None if split is not None else _existing(folder / "qrels.tsv")
     relevance = splits.get(chosen) or plain
     if relevance is None:

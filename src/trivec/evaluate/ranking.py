@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from trivec.evaluate.proposals import Proposed
 from trivec.evaluate.systems import System
+from trivec.scoring import top_k
 from trivec.search.fusion import WeightedSum
-from trivec.types import FloatArray, IntArray, Passage
+from trivec.types import FloatArray, IntArray
 
 
-def rank(system: System, proposed: Proposed) -> tuple[IntArray, FloatArray]:
-    """Passages of one query by a system, best first, with their scores.
+def total_scores(system: System, proposed: Proposed) -> tuple[IntArray, FloatArray]:
+    """Passages of one query that a system ranks, and their scores.
 
     A lexical signal alone lists only passages that share a term with the query.
     """
@@ -21,13 +23,13 @@ def rank(system: System, proposed: Proposed) -> tuple[IntArray, FloatArray]:
         (signal,) = system.signals
         numbers = proposed.lists[signal]
         totals = proposed.scores[signal][proposed.at(numbers)]
-        shares = totals > 0 if signal in ("sparse", "bm25") else np.ones(len(totals), bool)
-        return numbers[shares], totals[shares]
+        if signal not in ("sparse", "bm25"):
+            return numbers, totals
+        return numbers[totals > 0], totals[totals > 0]
     totals = np.zeros(len(proposed.passages), np.float32)
     for contribution in system.rule.contributions(proposed.scores).values():
         totals += contribution
-    order = np.argsort(-totals, kind="stable")
-    return proposed.passages[order], totals[order]
+    return proposed.passages, totals
 
 
 def could_enter(system: System, proposed: Proposed) -> float:
@@ -38,14 +40,24 @@ def could_enter(system: System, proposed: Proposed) -> float:
 
 
 def best_documents(
-    numbers: IntArray, totals: FloatArray, passages: Sequence[Passage], depth: int, left_out: str | None
+    numbers: IntArray, totals: FloatArray, owners: Sequence[str], depth: int, left_out: str | None
 ) -> dict[str, float]:
-    """The first ``depth`` documents, each by its best passage."""
-    found: dict[str, float] = {}
-    for number, total in zip(numbers.tolist(), totals.tolist(), strict=True):
-        document = passages[number].document_id
-        if document != left_out and document not in found:
-            found[document] = total
-            if len(found) == depth:
-                break
-    return found
+    """The first ``depth`` documents, each by its best passage; equal passages by lower place.
+
+    Args:
+        numbers: (n,) of passages.
+        totals: (n,) scores.
+        owners: document id of every passage.
+        depth: how many.
+        left_out: an id that is not listed.
+    """
+    looked_at = 2 * depth
+    while True:
+        places, best = top_k(totals, looked_at)
+        found: dict[str, float] = {}
+        for number, total in zip(numbers[places].tolist(), best.tolist(), strict=True):
+            if owners[number] != left_out:
+                found.setdefault(owners[number], total)
+        if len(found) >= depth or looked_at >= len(totals):
+            return dict(itertools.islice(found.items(), depth))
+        looked_at *= 4

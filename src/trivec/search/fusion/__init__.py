@@ -12,7 +12,7 @@ from trivec.search.fusion.weighted_sum import WeightedSum
 from trivec.search.fusion.z_score import ZScore
 from trivec.types import Signal
 
-__all__ = ["FUSIONS", "Fusion", "MinMax", "ReciprocalRank", "WeightedSum", "ZScore", "make_fusion"]
+__all__ = ["FUSIONS", "Fusion", "MinMax", "ReciprocalRank", "WeightedSum", "ZScore", "fusion_name", "make_fusion"]
 
 FUSIONS: dict[str, Callable[..., Fusion]] = {
     "weighted-sum": WeightedSum,
@@ -31,3 +31,8 @@ def make_fusion(name: str, weights: Mapping[Signal, float] | None = None) -> Fus
     if name not in FUSIONS:
         raise InputError(f"there is no fusion rule {name!r}: choose one of {', '.join(FUSIONS)}")
     return FUSIONS[name]() if weights is None else FUSIONS[name](weights=weights)
+
+
+def fusion_name(rule: Fusion) -> str:
+    """The name that a rule is found by."""
+    return next(name for name, kind in FUSIONS.items() if kind is type(rule))

@@ -1,0 +1,95 @@
+"""``trivec eval``: tables, results on disk, and what cannot be measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import Run
+
+from trivec.evaluate.runs import read_run
+
+SYSTEMS = ["dense", "sparse", "bm25", "multi", "dense+sparse", "dense+sparse+multi", "hybrid"]
+
+
+@pytest.fixture
+def judged(workplace: Path) -> Path:
+    folder = workplace / "places"
+    (folder / "qrels").mkdir(parents=True)
+    texts = {"d1": "the city of paris", "d2": "a river in the city", "d3": "water and bread", "d4": "the house"}
+    rows = [{"_id": name, "text": text} for name, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    queries = [{"_id": "q1", "text": "paris", "lang": "en"}, {"_id": "q2", "text": "bread", "lang": "de"}]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td3\t1\n")
+    return folder
+
+
+def test_a_table_for_each_measure(run: Run, model: Path, judged: Path) -> None:
+    outcome = run("eval", model, judged, "--measure", "nDCG@10", "recall@2")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[0] == "nDCG@10"
+    assert lines[1].split() == ["set", *SYSTEMS]
+    assert lines[2].split()[0] == "places"
+    assert float(lines[2].split()[3]) == 1.0  # each query's word stands in its document alone
+    assert lines[4] == "R@2"
+    assert lines[-1].startswith("4 passages, ")
+
+
+def test_several_sets_have_a_mean(run: Run, model: Path, judged: Path) -> None:
+    other = judged.rename(judged.with_name("copy"))
+    (judged / "qrels").mkdir(parents=True)
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv"):
+        (judged / name).write_bytes((other / name).read_bytes())
+    outcome = run("eval", model, judged, other, "--systems", "bm25", "dense=1,bm25=0.5", "--measure", "RR@10")
+    assert [line.split()[0] for line in outcome.out.splitlines()[1:5]] == ["set", "places", "copy", "mean"]
+    assert outcome.out.splitlines()[1].split() == ["set", "bm25", "dense=1,bm25=0.5"]
+
+
+def test_results_can_be_compared(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    outcome = run("eval", model, judged, "--out", "results", "--cache", "vectors", "--json")
+    assert outcome.code == 0
+    told, stored = json.loads(outcome.out), json.loads((workplace / "results" / "results.json").read_text())
+    assert told == stored
+    [result] = stored["results"]
+    assert (result["set"], result["queries"], result["documents"]) == ("places", 2, 4)
+    assert result["systems"]["bm25"]["values"]["nDCG@10"] == 1.0
+    assert result["systems"]["hybrid"]["fusion"] == "weighted-sum"
+    assert set(result["by_language"]["nDCG@10"]) == {"en", "de"}
+    runs = workplace / "results" / "runs" / "places"
+    assert sorted(path.stem for path in runs.iterdir()) == sorted(SYSTEMS)
+    assert next(iter(read_run(runs / "bm25.run").rankings["q1"])) == "d1"
+    qrels = judged / "qrels" / "test.tsv"
+    assert run("compare", runs / "bm25.run", runs / "dense.run", "--qrels", qrels).code == 0
+    assert list((workplace / "vectors").glob("*.safetensors"))
+    assert run("eval", model, judged, "--out", "results", "--cache", "vectors", "--systems", "dense").code == 0
+
+
+def test_what_the_reader_must_know_is_told(run: Run, model: Path, judged: Path) -> None:
+    with (judged / "qrels" / "test.tsv").open("a") as file:
+        file.write("q1\tgone\t1\n")
+    outcome = run("eval", model, judged, "--systems", "dense")
+    assert "places: 1 relevant documents are not in the corpus" in outcome.err
+    assert run("eval", model, judged, "--systems", "dense", "--quiet").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "there is no nowhere"),
+        (["places", "places"], "two sets have the same name"),
+        (["places", "--systems", "magic"], "there is no system 'magic'"),
+        (["places", "--measure", "magic"], "there is no measure 'magic'"),
+        (["places", "--split", "dev"], "has no qrels/dev.tsv"),
+        (["places", "--candidates", "0"], "candidates must be at least 1"),
+        (["places", "--out", "places"], "is not empty and holds no results"),
+        (["places", "--out", "places/corpus.jsonl"], "is a file"),
+    ],
+)
+def test_what_cannot_be_measured(words: list[str], message: str, run: Run, model: Path, judged: Path) -> None:
+    outcome = run("eval", model, *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
