@@ -93,3 +93,15 @@ def test_what_cannot_be_measured(words: list[str], message: str, run: Run, model
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_report_shows_systems_languages_scores_and_poor_queries(
+    run: Run, model: Path, judged: Path, workplace: Path
+) -> None:
+    with (judged / "qrels" / "test.tsv").open("a") as file:
+        file.write("q1\tgone\t1\n")
+    assert run("eval", model, judged, "--out", "results").code == 0
+    page = (workplace / "results" / "report.html").read_text(encoding="utf-8")
+    for told in ("2 queries, 4 documents in 4 passages", "nDCG@10 by language of the query", "Quality and size",
+                 "Scores by multi", "Worst queries of hybrid", "found first: d"):  # fmt: skip
+        assert told in page

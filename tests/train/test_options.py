@@ -14,7 +14,6 @@ from trivec.errors import InputError
 from trivec.train.options import EvaluationFields, LearningFields, LoraFields, LossFields, RunFields, TrainOptions
 from trivec.train.presets import fill_schedule, fill_share, fill_sizes, total_steps
 from trivec.train.recipe_files import from_fields, read_recipe, to_fields, write_recipe
-from trivec.train.reporting import Curve, chart
 from trivec.train.runs import RunFolder, checkpoint_step, complete_checkpoints, mark_complete, remove_old_checkpoints
 
 FULL = TrainOptions(
@@ -136,15 +135,6 @@ def test_metrics_of_later_steps_are_forgotten(tmp_path: Path) -> None:
     run.append({"kind": "step", "step": step} for step in range(4))
     run.forget_after(1)
     assert [record["step"] for record in run.records()] == [0, 1]
-
-
-def test_a_chart_fits_its_curves() -> None:
-    picture = chart("Loss <1>", [Curve("a & b", list(range(1000)), [1.0] * 1000), Curve("one", [5], [2.0])])
-    assert picture.count("<polyline") == 2
-    assert "Loss &lt;1&gt;" in picture and "a &amp; b" in picture
-    points = picture.split('points="')[1].split('"')[0].split()
-    assert len(points) <= 300
-    assert points[0].startswith("64.") and points[-1].startswith("7")
 
 
 def test_options_need_no_torch() -> None:

@@ -47,9 +47,10 @@ def evaluate(
     each signal alone, M3's mixes, and the model's own (hybrid). Documents
     are cut into passages as in a library, and count by their best one.
 
-    With --out, the folder gets results.json and a run file for each system,
-    for trivec compare and trec_eval. With --cache, vectors are kept there: a
-    run that was stopped goes on, and other systems cost next to nothing.
+    With --out, the folder gets report.html, results.json and a run file for
+    each system, for trivec compare and trec_eval. With --cache, vectors are
+    kept there: a run that was stopped goes on, and other systems cost next to
+    nothing.
 
     Args:
         model: A name that trivec models lists, or a folder.
@@ -75,6 +76,7 @@ def evaluate(
     from trivec.evaluate.evaluation import EvaluateOptions
     from trivec.evaluate.evaluation import evaluate as measure_all
     from trivec.evaluate.layouts import read_judged
+    from trivec.evaluate.reporting import write_report
     from trivec.search.long_documents import LongDocuments
 
     options = EvaluateOptions(
@@ -90,6 +92,7 @@ def evaluate(
         if out is not None:
             results.write_runs(out, found[-1])
             results.write_results(out, found, options)
+            write_report(out / results.REPORT, found)
     emit(output, results.to_dict(found, options) if output.as_json else None, lambda: _show(found))
     return 0
 

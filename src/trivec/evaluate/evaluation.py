@@ -11,6 +11,7 @@ import numpy as np
 
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
+from trivec.evaluate.inspection import InspectedQuery, worst_queries
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Measured, Ranking, Ties, measure, parse_measures
 from trivec.evaluate.ranking import best_documents, could_enter, total_scores
@@ -25,6 +26,8 @@ from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head, Signal
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 _LEAST_DEPTH = 100
+_INSPECTED = 10
+"""Queries that are looked at one by one."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Evaluation:
         systems: results by system, in the order in which they were asked for.
         cost: what it took.
         unknown_documents: judged as relevant, and not in the set.
+        worst: queries that the last system answers worst by the first measure.
     """
 
     judged: JudgedSet
@@ -96,6 +100,7 @@ class Evaluation:
     systems: Mapping[str, SystemResult]
     cost: Cost
     unknown_documents: int
+    worst: Sequence[InspectedQuery]
 
     def by_language(self, measure_name: str) -> dict[str, dict[str, float]]:
         """Means by language of the queries and system, where queries have languages."""
@@ -140,7 +145,8 @@ def evaluate(
     start = time.perf_counter()
     results = _results(systems, found, judged, options)
     cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
-    return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown)
+    worst = _worst_queries(found, judged, results[systems[-1].name])
+    return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown, worst)
 
 
 def _check_judgements(judged: JudgedSet) -> int:
@@ -183,3 +189,9 @@ def _results(
         )
         for system in systems
     }
+
+
+def _worst_queries(found: Pass, judged: JudgedSet, result: SystemResult) -> list[InspectedQuery]:
+    values = next(iter(result.measured.values.values()))
+    by_query = dict(zip(result.measured.queries, values.tolist(), strict=True))
+    return worst_queries(found, judged, result.run.rankings, by_query, _INSPECTED)

@@ -1,4 +1,4 @@
-"""Results on disk: a folder with ``results.json`` and a run file for each set and system."""
+"""Results on disk: a folder with ``results.json``, ``report.html``, and a run file for each set and system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
 from trivec.evaluate.runs import write_run
 from trivec.tensorfile import write_json
 
-RESULTS, RUNS = "results.json", "runs"
+RESULTS, REPORT, RUNS = "results.json", "report.html", "runs"
 
 
 def to_dict(evaluations: Sequence[Evaluation], options: EvaluateOptions) -> dict[str, Any]:
