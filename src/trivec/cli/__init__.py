@@ -40,6 +40,7 @@ VERBS = (
     Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
     Verb("eval", "trivec.cli.eval:evaluate", "Measure how well a model retrieves."),
     Verb("compare", "trivec.cli.compare:compare", "Compare what systems found, with significance."),
+    Verb("tune", "trivec.cli.tune:tune", "Find how a library is searched best."),
     Verb("models", "trivec.cli.models:app", "List, fetch, find and export models."),
     Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),
 )

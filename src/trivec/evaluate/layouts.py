@@ -60,7 +60,7 @@ def read_judged(path: Path, split: str | None = None) -> JudgedSet:
     relevance = (
         read_relevance(files.relevance) if ".jsonl" not in files.relevance.name else _json_relevance(files.relevance)
     )
-    queries = _queries(files.queries)
+    queries = read_queries(files.queries)
     documents = list(read_documents(files.corpus))
     judged = [queries[query] for query, grades in relevance.items() if query in queries and _has_relevant(grades)]
     if not judged:
@@ -113,7 +113,14 @@ def _needed(folder: Path, name: str) -> Path:
     return found
 
 
-def _queries(path: Path) -> dict[str, JudgedQuery]:
+def read_queries(path: Path) -> dict[str, JudgedQuery]:
+    """Queries by id, from one JSON object a line.
+
+    Raises:
+        InputError: one has no id or no text, or an id stands twice.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: check the path")
     queries: dict[str, JudgedQuery] = {}
     for place, row in _rows(path):
         name, text = _id(row, place), row.get("text", row.get("query"))

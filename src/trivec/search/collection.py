@@ -179,10 +179,10 @@ class Collection:
         """The library's own way of searching: what was stored with it, else what suits its model."""
         return SearchOptions.from_settings(self.manifest.search)
 
-    def configure(self, options: SearchOptions) -> None:
-        """Store a way of searching with the library."""
+    def configure(self, options: SearchOptions, evidence: Mapping[str, Any] | None = None) -> None:
+        """Store a way of searching with the library, and on what evidence it was chosen."""
         self.prepare_writing()
-        self.manifest = replace(self.manifest, search=options.settings())
+        self.manifest = replace(self.manifest, search=options.settings(), tuning=dict(evidence or {}))
         if self.folder is not None:
             self.manifest.write(self.folder)
 

@@ -31,6 +31,7 @@ class Manifest:
         compression: settings of `Compression` that differ from keeping everything.
         long_documents: settings of `LongDocuments` that differ from the defaults.
         search: settings of `SearchOptions` that differ from the defaults.
+        tuning: on what evidence these were chosen, see `trivec.evaluate.tuning`; empty if on none.
         format: version of this file and of the folder's layout, as it stands on disk.
     """
 
@@ -41,6 +42,7 @@ class Manifest:
     compression: Mapping[str, Any] = field(default_factory=dict)
     long_documents: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:

@@ -23,7 +23,12 @@ def _name_the_store(content: Content) -> Content:
     return {"folder": "store", "compression": {}, "long_documents": {}} | content
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _name_the_store}
+def _without_evidence(content: Content) -> Content:
+    """To format 3: nothing said why a library is searched as it is."""
+    return {"tuning": {}} | content
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _name_the_store, 2: _without_evidence}
 """By the format that a step starts from; it leads to the next one."""
 
 FORMAT_VERSION = max(MIGRATIONS) + 1
