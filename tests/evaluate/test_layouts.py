@@ -57,7 +57,7 @@ def test_a_split_can_be_named(tmp_path: Path) -> None:
     assert [query.id for query in read_judged(folder, "train").queries] == ["q3"]
     (folder / "qrels" / "dev.tsv").write_text("q2\td#2\t1\n")
     assert [query.id for query in read_judged(folder).queries] == ["q2"]
-    with pytest.raises(InputError, match=r"has no qrels/valid\.tsv, .* \(it has dev, test, train\)"):
+    with pytest.raises(InputError, match=r"has no qrels/valid\.tsv and no qrels\.tsv: .* \(it has dev, test, train\)"):
         read_judged(folder, "valid")
 
 
@@ -108,14 +108,14 @@ def _remove(*names: str) -> Callable[[Path], None]:
     [
         (_remove("queries.jsonl"), r"has no queries\.jsonl"),
         (_remove("corpus.jsonl"), r"has no corpus\.jsonl"),
-        (_remove("qrels/test.tsv", "qrels/train.tsv"), r"has no qrels/SPLIT\.tsv, qrels\.tsv"),
+        (_remove("qrels/test.tsv", "qrels/train.tsv"), r"has no qrels/SPLIT\.tsv and no qrels\.tsv"),
         (_twice("queries.jsonl"), r"queries\.jsonl:4: the query id 'q1' stands twice"),
         (_twice("corpus.jsonl"), "the id '001' is already taken"),
         (_write("queries.jsonl", '{"_id": "q1", "text": " "}\n'), r"queries\.jsonl:1: query 'q1' has no text"),
         (_write("queries.jsonl", '{"text": "sky"}\n'), "the query has no _id or id"),
         (_write("queries.jsonl", '["q1", "sky"]\n'), "is no JSON object"),
-        (_write("queries.jsonl", '{"_id": "Q1", "text": "sky"}\n'), "no query of .* has a relevant document"),
-        (_write("qrels/test.tsv", "q1\t001\t0\nq2\t001\t-1\n"), "no query of .* has a relevant document"),
+        (_write("queries.jsonl", '{"_id": "Q1", "text": "sky"}\n'), "no query of sky has a relevant document"),
+        (_write("qrels/test.tsv", "q1\t001\t0\nq2\t001\t-1\n"), "no query of sky has a relevant document"),
         (_write("qrels/test.tsv", "q1\t001\n"), r"test\.tsv:1: 'q1\\t001' is no judgement"),
         (_write("qrels/test.tsv", "q1\t001\t1\nq1\t001\t0\n"), "judged 1 and 0 for query 'q1'"),
     ],
@@ -136,10 +136,97 @@ def test_what_is_wrong_is_named(change: Callable[[Path], None], message: str, tm
     ],
 )
 def test_judgements_as_json(row: dict[str, Any], message: str, tmp_path: Path) -> None:
-    folder = write_beir(tmp_path / "sky")
-    write_lines(folder / "valid_qrels.jsonl", [{"qid": "q1", "docid": "001", "relevance": 1}, row])
+    write_lines(tmp_path / "corpus.jsonl", CORPUS)
+    write_lines(tmp_path / "valid_queries.jsonl", QUERIES)
+    write_lines(tmp_path / "valid_qrels.jsonl", [{"qid": "q1", "docid": "001", "relevance": 1}, row])
     with pytest.raises(InputError, match=message):
+        read_judged(tmp_path)
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
+def write_miracl(folder: Path) -> Path:
+    own = folder / "miracl-v1.0-de"
+    write_text(own / "topics" / "topics.miracl-v1.0-de-dev.tsv", "7#0\tWas ist Zucker?\n8#0\tnicht bewertet\n")
+    write_text(own / "topics" / "topics.miracl-v1.0-de-testA.tsv", "9#0\tohne Urteile\n")
+    write_text(own / "qrels" / "qrels.miracl-v1.0-de-dev.tsv", "7#0\tQ0\t12#3\t1\n7#0\tQ0\t12#4\t0\n")
+    for shard, row in enumerate(
+        [{"docid": "12#3", "title": "Zucker", "text": "ist süß."}, {"docid": "12#4", "text": "x"}]
+    ):
+        write_text(folder / "miracl-corpus-v1.0-de" / f"docs-{shard}.jsonl.gz", json.dumps(row))
+    return own
+
+
+def write_mr_tydi(folder: Path) -> Path:
+    own = folder / "mrtydi-v1.1-finnish"
+    write_text(own / "topic.test.tsv", "7\tMitä sokeri on?\n")
+    write_text(own / "qrels.test.txt", "7 Q0 12#3 1\n")
+    rows = [{"id": "12#3", "contents": "Sokeri on makeaa."}, {"id": "12#4", "contents": "x"}]
+    write_text(own / "collection" / "docs.jsonl.gz", "".join(json.dumps(row) + "\n" for row in rows))
+    return own
+
+
+def write_mldr(folder: Path) -> Path:
+    own = folder / "mldr-v1.0-fr"
+    row = {"query_id": "q-fr-1", "query": "Qu'est-ce que le sucre ?", "positive_passages": [{"docid": "a", "text": "x"}],
+           "negative_passages": [{"docid": "b", "text": "y"}]}  # fmt: skip
+    write_text(own / "test.jsonl.gz", json.dumps(row))
+    write_text(own / "corpus.jsonl.gz", "".join(json.dumps({"docid": name, "text": name * 9}) + "\n" for name in "ab"))
+    return own
+
+
+def write_ms_marco(folder: Path) -> Path:
+    own = folder / "msmarco"
+    write_text(own / "collection.tsv", "0\tSugar is sweet.\n1\tRain falls.\n")
+    write_text(own / "queries.dev.small.tsv", "100\twhat is sugar\n")
+    write_text(own / "qrels.dev.small.tsv", "100\t0\t0\t1\n")
+    return own
+
+
+@pytest.mark.parametrize(
+    ("write", "query", "document", "relevance"),
+    [
+        (write_miracl, JudgedQuery("7#0", "Was ist Zucker?", language="de"), Document("12#3", "ist süß.", "Zucker"),
+         {"12#3": 1, "12#4": 0}),
+        (write_mr_tydi, JudgedQuery("7", "Mitä sokeri on?", language="finnish"), Document("12#3", "Sokeri on makeaa."),
+         {"12#3": 1}),
+        (write_mldr, JudgedQuery("q-fr-1", "Qu'est-ce que le sucre ?", language="fr"), Document("a", "a" * 9),
+         {"a": 1, "b": 0}),
+        (write_ms_marco, JudgedQuery("100", "what is sugar", language="en"), Document("0", "Sugar is sweet."),
+         {"0": 1}),
+    ],
+    ids=["miracl", "mr-tydi", "mldr", "ms-marco"],
+)  # fmt: skip
+def test_official_layouts(
+    write: Callable[[Path], Path], query: JudgedQuery, document: Document, relevance: dict[str, int], tmp_path: Path
+) -> None:
+    folder = write(tmp_path)
+    judged = read_judged(folder)
+    assert (judged.name, judged.queries, judged.relevance) == (folder.name, [query], {query.id: relevance})
+    assert judged.documents[0] == document
+    assert len(judged.documents) == 2
+    with pytest.raises(InputError, match=r"add the judgements \(it has (dev|test|dev\.small)\)"):
         read_judged(folder, "valid")
+
+
+def test_what_is_missing_of_an_official_layout_is_named(tmp_path: Path) -> None:
+    own = write_miracl(tmp_path)
+    (tmp_path / "miracl-corpus-v1.0-de").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"has no miracl-corpus-v1\.0-de/docs-0\.jsonl\.gz in it or beside it"):
+        read_judged(own)
+    marco = write_ms_marco(tmp_path)
+    write_text(marco / "collection.tsv", "0\tSugar.\n1 no tab\n")
+    with pytest.raises(InputError, match=r"collection\.tsv:2: '1 no tab' is no passage"):
+        read_judged(marco)
+    write_text(write_mldr(tmp_path) / "test.jsonl.gz", '{"query": "x"}')
+    with pytest.raises(InputError, match="is no query of MLDR"):
+        read_judged(tmp_path / "mldr-v1.0-fr")
+    write_text(write_mr_tydi(tmp_path) / "topic.test.tsv", "7 no tab\n")
+    with pytest.raises(InputError, match=r"topic\.test\.tsv:1: query '7 no tab' has no text"):
+        read_judged(tmp_path / "mrtydi-v1.1-finnish")
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def read_run(path: Path) -> Run:
     """
     rankings: dict[str, dict[str, float]] = {}
     tag = ""
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         cells = line.split()
         if len(cells) not in (5, 6):
             raise InputError(
@@ -84,7 +84,7 @@ def read_relevance(path: Path) -> dict[str, dict[str, int]]:
         InputError: a line is neither, a grade is no whole number, or a pair is judged twice and differently.
     """
     relevance: dict[str, dict[str, int]] = {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         cells = line.split("\t") if "\t" in line else line.split()
         grade = _number(cells[-1]) if len(cells) in (3, 4) else None
         if grade is None and number == 1 and len(cells) in (3, 4):
@@ -106,7 +106,7 @@ def read_relevance(path: Path) -> dict[str, dict[str, int]]:
     return relevance
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines that are not blank; a line ends at a line feed only, for ids may hold any other character."""
     if not path.is_file():
         raise InputError(f"there is no file {path}: check the path")
