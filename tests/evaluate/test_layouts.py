@@ -171,8 +171,8 @@ def write_mr_tydi(folder: Path) -> Path:
 
 def write_mldr(folder: Path) -> Path:
     own = folder / "mldr-v1.0-fr"
-    row = {"query_id": "q-fr-1", "query": "Qu'est-ce que le sucre ?", "positive_passages": [{"docid": "a", "text": "x"}],
-           "negative_passages": [{"docid": "b", "text": "y"}]}  # fmt: skip
+    passages = {"positive_passages": [{"docid": "a", "text": "x"}], "negative_passages": [{"docid": "b", "text": "y"}]}
+    row = {"query_id": "q-fr-1", "query": "Qu'est-ce que le sucre ?", **passages}
     write_text(own / "test.jsonl.gz", json.dumps(row))
     write_text(own / "corpus.jsonl.gz", "".join(json.dumps({"docid": name, "text": name * 9}) + "\n" for name in "ab"))
     return own

@@ -11,6 +11,7 @@ import numpy as np
 
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
+from trivec.evaluate.answers import judge
 from trivec.evaluate.inspection import InspectedQuery, worst_queries
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Measured, Ranking, Ties, measure, parse_measures
@@ -53,6 +54,19 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if self.candidates < 1:
             raise InputError(f"candidates must be at least 1, got {self.candidates}")
+
+    def check(self, judged: JudgedSet) -> None:
+        """Refuse measures that a set has no judgements for.
+
+        Raises:
+            InputError: naming them.
+        """
+        others = [name for name in parse_measures(self.measures) if not name.startswith(("Success@", "RR@"))]
+        if judged.answers and others:
+            raise InputError(
+                f"{judged.name} has answers and no judgements, so {', '.join(others)} cannot be measured: give such as "
+                "Success@20 and Success@100, which the papers call recall"
+            )
 
     @property
     def depth(self) -> int:
@@ -134,16 +148,24 @@ def evaluate(
         InputError: the set and the options do not fit together, or the model lacks a signal.
     """
     options = options or EvaluateOptions()
+    options.check(judged)
     available = tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in encoder.heads)
     own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
     systems = find_systems(options.systems, available, own_mix)
     used = tuple(signal for signal in available if any(signal in system.signals for system in systems))
-    unknown = _check_judgements(judged)
+    unknown = 0 if judged.answers else _check_judgements(judged)
     heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in used if signal != "bm25"]
     vectors = SetEncoder(encoder, heads or ["dense"], options.long_documents, cache, show_progress)
     found = propose(vectors, judged, used, max(options.candidates, options.depth))
     start = time.perf_counter()
-    results = _results(systems, found, judged, options)
+    ranked = [_rankings(system, found, judged, options) for system in systems]
+    if judged.answers:
+        relevance = judge([rankings for rankings, _ in ranked], judged.texts, judged.answers)
+        judged = replace(judged, relevance=relevance)
+    results = {
+        system.name: _result(system, rankings, uncertain, judged, options)
+        for system, (rankings, uncertain) in zip(systems, ranked, strict=True)
+    }
     cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
     worst = _worst_queries(found, judged, results[systems[-1].name])
     return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown, worst)
@@ -166,29 +188,32 @@ def _check_judgements(judged: JudgedSet) -> int:
     return len(missing)
 
 
-def _results(
-    systems: Sequence[System], found: Pass, judged: JudgedSet, options: EvaluateOptions
-) -> dict[str, SystemResult]:
-    owners = [passage.document_id for passage in found.passages]
-    rankings: dict[str, dict[str, Ranking]] = {system.name: {} for system in systems}
-    uncertain = dict.fromkeys(rankings, 0)
+def _rankings(
+    system: System, found: Pass, judged: JudgedSet, options: EvaluateOptions
+) -> tuple[dict[str, Ranking], int]:
+    """A system's rankings by query, and for how many queries a passage on no list could have entered."""
+    rankings: dict[str, Ranking] = {}
+    uncertain = 0
     for query, proposed in zip(judged.queries, found.proposals, strict=True):
-        for system in systems:
-            numbers, totals = total_scores(system, proposed)
-            ranking = best_documents(numbers, totals, owners, options.depth, query.id if options.without_self else None)
-            lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
-            uncertain[system.name] += could_enter(system, proposed) > lowest
-            rankings[system.name][query.id] = ranking
-    return {
-        system.name: SystemResult(
-            {signal: system.rule.weights[signal] for signal in system.signals},
-            fusion_name(system.rule),
-            Run(system.name, rankings[system.name]),
-            measure(rankings[system.name], judged.relevance, options.measures, options.ties),
-            uncertain[system.name],
-        )
-        for system in systems
-    }
+        numbers, totals = total_scores(system, proposed)
+        own = query.id if options.without_self else None
+        ranking = best_documents(numbers, totals, found.owners, options.depth, own)
+        lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
+        uncertain += could_enter(system, proposed) > lowest
+        rankings[query.id] = ranking
+    return rankings, uncertain
+
+
+def _result(
+    system: System, rankings: Mapping[str, Ranking], uncertain: int, judged: JudgedSet, options: EvaluateOptions
+) -> SystemResult:
+    return SystemResult(
+        weights={signal: system.rule.weights[signal] for signal in system.signals},
+        fusion=fusion_name(system.rule),
+        run=Run(system.name, rankings),
+        measured=measure(rankings, judged.relevance, options.measures, options.ties),
+        uncertain=uncertain,
+    )
 
 
 def _worst_queries(found: Pass, judged: JudgedSet, result: SystemResult) -> list[InspectedQuery]:

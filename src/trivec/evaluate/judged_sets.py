@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from trivec.data.examples import Example
 from trivec.errors import InputError
@@ -40,13 +40,15 @@ class JudgedSet:
         name: for tables.
         queries: each with an id of its own.
         documents: each with an id of its own.
-        relevance: grades by query id and document id; above 0 is right.
+        relevance: grades by query id and document id; above 0 is right. Empty where there are answers instead.
+        answers: by query id, where every document that holds one is right; see `trivec.evaluate.answers`.
     """
 
     name: str
     queries: Sequence[JudgedQuery]
     documents: Sequence[Document]
     relevance: Relevance
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.queries or not self.documents:

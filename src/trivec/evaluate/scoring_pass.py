@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import scipy.sparse as sp
 
@@ -48,6 +49,11 @@ class Pass:
     proposals: Proposals
     passages: Sequence[Passage]
     cost: Cost
+
+    @cached_property
+    def owners(self) -> Sequence[str]:
+        """Document id of every passage."""
+        return [passage.document_id for passage in self.passages]
 
 
 def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], depth: int) -> Pass:

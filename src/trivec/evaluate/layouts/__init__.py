@@ -11,12 +11,12 @@ from trivec.data.bad_lines import BadLines
 from trivec.data.reading import read_examples
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet, from_examples
-from trivec.evaluate.layouts import beir, flag_embedding, miracl, mldr, mr_tydi, ms_marco
+from trivec.evaluate.layouts import beir, flag_embedding, miracl, mkqa, mldr, mr_tydi, ms_marco
 from trivec.evaluate.layouts.files import WHAT, read_queries
 
 __all__ = ["LAYOUTS", "read_judged", "read_queries"]
 
-LAYOUTS = (flag_embedding, miracl, mr_tydi, mldr, ms_marco, beir)
+LAYOUTS = (flag_embedding, miracl, mr_tydi, mldr, ms_marco, mkqa, beir)
 """In the order in which they are tried; the last one tells what is missing."""
 
 
@@ -35,4 +35,5 @@ def read_judged(path: Path, split: str | None = None) -> JudgedSet:
     if not path.is_dir():
         return from_examples(path.name, read_examples([path], bad=BadLines()))
     layout = next((layout for layout in LAYOUTS if layout.matches(path)), beir)
-    return layout.read(path, split)
+    judged: JudgedSet = layout.read(path, split)
+    return judged
