@@ -105,3 +105,47 @@ def test_a_report_shows_systems_languages_scores_and_poor_queries(
     for told in ("2 queries, 4 documents in 4 passages", "nDCG@10 by language of the query", "Quality and size",
                  "Scores by multi", "Worst queries of hybrid", "found first: d"):  # fmt: skip
         assert told in page
+
+
+def test_a_library_is_measured_as_it_is_searched(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    assert run("index", judged / "corpus.jsonl", "--out", "library", "--model", model).code == 0
+    outcome = run("eval", "library", judged, "--out", "results", "--measure", "nDCG@10")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert lines[1].split() == ["set", *SYSTEMS]
+    assert lines[4] == "milliseconds a search"
+    assert "Quality and time" in (workplace / "results" / "report.html").read_text(encoding="utf-8")
+    [result] = json.loads((workplace / "results" / "results.json").read_text())["results"]
+    assert result["systems"]["bm25"]["values"]["nDCG@10"] == 1.0
+    assert result["systems"]["dense"]["latency_ms"]["p50"] > 0
+    assert result["cost"]["library_bytes"] > 0
+    (workplace / "asked.jsonl").write_text((judged / "queries.jsonl").read_text())
+    words = ["--queries", "asked.jsonl", "--qrels", judged / "qrels" / "test.tsv", "--systems", "bm25", "--json"]
+    [loose] = run("eval", "library", *words).json["results"]
+    assert (loose["set"], loose["systems"]["bm25"]["values"]["nDCG@10"]) == ("asked", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["library"], "give folders of sets, or for a library --queries and --qrels"),
+        (["library", "--queries", "places/queries.jsonl"], "give folders of sets"),
+        (["library", "places", "--cache", "vectors"], "--cache and --precision are for models"),
+        (["library", "other"], "none of the 1 documents that other judges as relevant is in the library"),
+    ],
+)
+def test_what_cannot_be_measured_of_a_library(
+    words: list[str], message: str, run: Run, library: Path, judged: Path, workplace: Path
+) -> None:
+    (workplace / "other").mkdir()
+    for name, text in (("corpus.jsonl", '{"_id": "x9", "text": "x"}'), ("queries.jsonl", '{"_id": "q", "text": "x"}')):
+        (workplace / "other" / name).write_text(text)
+    (workplace / "other" / "qrels.tsv").write_text("q\tx9\t1\n")
+    outcome = run("eval", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
+def test_loose_files_are_for_libraries(run: Run, model: Path, judged: Path) -> None:
+    words = ["--queries", judged / "queries.jsonl", "--qrels", judged / "qrels" / "test.tsv"]
+    assert "are for libraries" in run("eval", model, *words).err

@@ -10,18 +10,21 @@ from cyclopts import Parameter
 from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from trivec.evaluate.evaluation import Evaluation
+    from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
+    from trivec.evaluate.judged_sets import JudgedSet
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
 def evaluate(
     model: str,
-    sets: list[Path],
+    sets: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     /,
     *,
+    queries: Path | None = None,
+    qrels: Path | None = None,
     out: Path | None = None,
     systems: Several = (),
     measure: Annotated[Several, Parameter(name=["--measure", "--measures"])] = ("nDCG@10", "R@100", "RR@10"),
@@ -40,6 +43,7 @@ def evaluate(
       trivec eval m3-small beir/scifact beir/nfcorpus --out results
       trivec eval m3-small set/ --systems dense bm25 dense=1,bm25=0.2,multi=1
       trivec eval run/model dev.jsonl --measure nDCG@10 R@1000
+      trivec eval library --queries queries.jsonl --qrels qrels.tsv
 
     A set is a folder in BEIR layout (corpus.jsonl, queries.jsonl, qrels) or
     in that of FlagEmbedding, or a file of training examples. Every passage is
@@ -47,14 +51,22 @@ def evaluate(
     each signal alone, M3's mixes, and the model's own (hybrid). Documents
     are cut into passages as in a library, and count by their best one.
 
+    A library is measured as it is searched, one query at a time: with its
+    candidates, its compression and its store. The time of a search is told
+    too, and the documents of a set are not looked at.
+
     With --out, the folder gets report.html, results.json and a run file for
     each system, for trivec compare and trec_eval. With --cache, vectors are
     kept there: a run that was stopped goes on, and other systems cost next to
     nothing.
 
     Args:
-        model: A name that trivec models lists, or a folder.
+        model: A name that trivec models lists, a folder, or a library.
         sets: Folders of sets, or files of examples.
+        queries: For a library, instead of a set: one JSON object a line, with
+            id and text.
+        qrels: For a library: query 0 document grade, or query, document,
+            grade.
         out: Folder of the results.
         systems: dense, sparse, bm25, multi, dense+sparse, dense+sparse+multi,
             hybrid, or weights. Without it: all that the model can.
@@ -71,41 +83,85 @@ def evaluate(
             what the model's folder says, else float32.
     """
     from trivec.cli.output import emit
-    from trivec.encode.loading import load
+    from trivec.cli.sources import is_library
+    from trivec.errors import InputError
     from trivec.evaluate import results
     from trivec.evaluate.evaluation import EvaluateOptions
-    from trivec.evaluate.evaluation import evaluate as measure_all
-    from trivec.evaluate.layouts import read_judged
     from trivec.evaluate.reporting import write_report
     from trivec.search.long_documents import LongDocuments
 
     options = EvaluateOptions(
         systems, measure, ties, long.options() or LongDocuments(), candidates=candidates, without_self=without_self
     )
-    _check(sets, out)
-    judged = [read_judged(path, split) for path in sets]
-    encoder = load(model, precision=precision)
+    judged = _sets(sets, split, queries, qrels)
+    if out is not None:
+        results.check_folder(out)
     found = []
-    for one in judged:
-        found.append(measure_all(encoder, one, options, cache, output.progress))
-        _tell(found[-1], output)
+    measure_all = _in_library if is_library(Path(model)) else _in_model
+    if queries is not None and measure_all is _in_model:
+        raise InputError(f"--queries and --qrels are for libraries, and {model} is none: give folders of sets")
+    for one in measure_all(model, judged, options, cache, precision, output.progress):
+        found.append(one)
+        _tell(one, output)
         if out is not None:
-            results.write_runs(out, found[-1])
+            results.write_runs(out, one)
             results.write_results(out, found, options)
             write_report(out / results.REPORT, found)
     emit(output, results.to_dict(found, options) if output.as_json else None, lambda: _show(found))
     return 0
 
 
-def _check(sets: Sequence[Path], out: Path | None) -> None:
-    from trivec.errors import InputError
-    from trivec.evaluate.results import check_folder
+def _in_model(
+    model: str,
+    sets: Sequence[JudgedSet],
+    options: EvaluateOptions,
+    cache: Path | None,
+    precision: Precision | None,
+    show_progress: bool,
+) -> Iterator[Evaluation]:
+    from trivec.encode.loading import load
+    from trivec.evaluate.evaluation import evaluate as measure_all
 
-    names = [path.resolve().name for path in sets]
+    encoder = load(model, precision=precision)
+    for judged in sets:
+        yield measure_all(encoder, judged, options, cache, show_progress)
+
+
+def _in_library(
+    library: str,
+    sets: Sequence[JudgedSet],
+    options: EvaluateOptions,
+    cache: Path | None,
+    precision: Precision | None,
+    show_progress: bool,
+) -> Iterator[Evaluation]:
+    from trivec.cli.leaving import keep
+    from trivec.errors import InputError
+    from trivec.evaluate.library_evaluation import evaluate_library
+    from trivec.search.collection import open_collection
+
+    if cache is not None or precision is not None:
+        raise InputError("--cache and --precision are for models, and this is a library: leave them out")
+    with keep(open_collection(library, create=False)) as collection:
+        for judged in sets:
+            yield evaluate_library(collection, judged, options, show_progress)
+
+
+def _sets(paths: Sequence[Path], split: str | None, queries: Path | None, qrels: Path | None) -> list[JudgedSet]:
+    """The sets that were named, or one of loose files."""
+    from trivec.errors import InputError
+    from trivec.evaluate.layouts import read_judged
+    from trivec.evaluate.layouts.files import judged_set, read_queries
+    from trivec.evaluate.runs import read_relevance
+
+    if (queries is None) != (qrels is None) or (queries is None) == (not paths):
+        raise InputError("give folders of sets, or for a library --queries and --qrels")
+    if queries is not None and qrels is not None:
+        return [judged_set(queries.name.partition(".")[0], read_queries(queries), [], read_relevance(qrels))]
+    names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         raise InputError(f"two sets have the same name in {', '.join(names)}: rename one, or measure it by itself")
-    if out is not None:
-        check_folder(out)
+    return [read_judged(path, split) for path in paths]
 
 
 def _tell(evaluation: Evaluation, output: OutputFlags) -> None:
@@ -137,7 +193,21 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
         print_line([(name, "bold")])
         print_table(["set", *systems], rows, right=range(1, len(systems) + 1))
         print_line()
-    passages = sum(evaluation.cost.passages for evaluation in evaluations)
-    encoding = sum(evaluation.cost.encoding_s for evaluation in evaluations)
-    scoring = sum(evaluation.cost.scoring_s for evaluation in evaluations)
+    _show_costs(evaluations)
+
+
+def _show_costs(evaluations: Sequence[Evaluation]) -> None:
+    from trivec.cli.output import print_line, print_table
+
+    systems = evaluations[-1].systems
+    latencies = {name: result.latency for name, result in systems.items() if result.latency is not None}
+    if latencies:
+        print_line([("milliseconds a search", "bold")])
+        rows = [["half", *(f"{one.p50:.2f}" for one in latencies.values())],
+                ["95 %", *(f"{one.p95:.2f}" for one in latencies.values())]]  # fmt: skip
+        print_table(["take at most", *latencies], rows, right=range(1, len(latencies) + 1))
+        print_line()
+    costs = [evaluation.cost for evaluation in evaluations]
+    passages = max(cost.passages for cost in costs) if latencies else sum(cost.passages for cost in costs)
+    encoding, scoring = sum(cost.encoding_s for cost in costs), sum(cost.scoring_s for cost in costs)
     print_line([(f"{passages:,} passages, {encoding:.0f} s encoding, {scoring:.0f} s scoring", "dim")])

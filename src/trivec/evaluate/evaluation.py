@@ -75,6 +75,14 @@ class EvaluateOptions:
         return max(_LEAST_DEPTH, *(int(cut) if cut.isdigit() else 1000 for cut in cuts))
 
 
+@dataclass(frozen=True)
+class Latency:
+    """Of single searches, without encoding the query, in milliseconds: half and 95 % of them took no longer."""
+
+    p50: float
+    p95: float
+
+
 @dataclass(frozen=True, eq=False)
 class SystemResult:
     """What a system found, and how good that is.
@@ -85,6 +93,7 @@ class SystemResult:
         run: its rankings.
         measured: of each query.
         uncertain: queries for which a passage that no signal listed could have entered the ranking.
+        latency: of its searches, where a library was searched.
     """
 
     weights: Mapping[Signal, float]
@@ -92,6 +101,7 @@ class SystemResult:
     run: Run
     measured: Measured
     uncertain: int
+    latency: Latency | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +187,8 @@ def _check_judgements(judged: JudgedSet) -> int:
     Raises:
         InputError: none of them is.
     """
+    if not judged.documents:
+        raise InputError(f"{judged.name} has no documents: nothing can be measured on it, give another set")
     relevant = {name for grades in judged.relevance.values() for name, grade in grades.items() if grade > 0}
     there = {document.id for document in judged.documents}
     missing = relevant - there

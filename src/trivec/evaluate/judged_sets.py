@@ -39,7 +39,7 @@ class JudgedSet:
     Attributes:
         name: for tables.
         queries: each with an id of its own.
-        documents: each with an id of its own.
+        documents: each with an id of its own; none where a library has them.
         relevance: grades by query id and document id; above 0 is right. Empty where there are answers instead.
         answers: by query id, where every document that holds one is right; see `trivec.evaluate.answers`.
     """
@@ -51,11 +51,8 @@ class JudgedSet:
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.queries or not self.documents:
-            raise InputError(
-                f"{self.name} has {len(self.queries)} judged queries and {len(self.documents)} documents: nothing can "
-                "be measured on it, give another set"
-            )
+        if not self.queries:
+            raise InputError(f"{self.name} has no judged queries: nothing can be measured on it, give another set")
 
     @property
     def texts(self) -> dict[str, str]:

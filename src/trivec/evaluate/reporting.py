@@ -35,7 +35,7 @@ def write_report(path: Path, evaluations: Sequence[Evaluation]) -> None:
     parts = [_facts(evaluations), bars(f"{main}, {mean_of}", means)]
     parts += [_values(evaluations, systems, measure) for measure in measures]
     parts += [_languages(evaluation, systems, main) for evaluation in evaluations]
-    parts.append(_sizes(evaluations, means, main))
+    parts.append(_costs(evaluations, means, main))
     parts += [_closed(f"Scores, {one.judged.name}", _scores(one)) for one in evaluations]
     title = f"Worst queries of {systems[-1]}"
     parts += [
@@ -49,14 +49,16 @@ def _mean(evaluation: Evaluation, system: str, measure: str) -> float:
 
 
 def _facts(evaluations: Sequence[Evaluation]) -> str:
-    encoding = sum(evaluation.cost.encoding_s for evaluation in evaluations)
-    scoring = sum(evaluation.cost.scoring_s for evaluation in evaluations)
-    passages = sum(evaluation.cost.passages for evaluation in evaluations)
+    costs = [evaluation.cost for evaluation in evaluations]
     queries = sum(len(evaluation.judged.queries) for evaluation in evaluations)
     documents = sum(len(evaluation.judged.documents) for evaluation in evaluations)
+    encoding, scoring = sum(cost.encoding_s for cost in costs), sum(cost.scoring_s for cost in costs)
+    where = f"{documents:,} documents in {sum(cost.passages for cost in costs):,} passages"
+    if costs[0].library_bytes:
+        where = f"a library of {costs[0].passages:,} passages in {costs[0].library_bytes / 1e6:,.1f} MB"
     told = (
-        f"{queries:,} queries, {documents:,} documents in {passages:,} passages. Encoding took {encoding:,.1f} s, "
-        f"scoring by all systems {scoring:,.1f} s. Vectors: {evaluations[0].fingerprint}."
+        f"{queries:,} queries, {where}. Encoding took {encoding:,.1f} s, scoring by all systems {scoring:,.1f} s. "
+        f"Vectors: {evaluations[0].fingerprint}."
     )
     return f'<p class="soft">{html.escape(told)}</p>'
 
@@ -77,8 +79,13 @@ def _languages(evaluation: Evaluation, systems: Sequence[str], measure: str) -> 
     return heat_map(title, systems, rows, "the darker, the nearer to the best of the row")
 
 
-def _sizes(evaluations: Sequence[Evaluation], means: Mapping[str, float], measure: str) -> str:
-    """Quality against what the vectors of a passage take."""
+def _costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measure: str) -> str:
+    """Quality against the time of a search, or against what the vectors of a passage take."""
+    systems = evaluations[0].systems
+    latency = {name: result.latency for name, result in systems.items() if result.latency is not None}
+    if latency:
+        times = {name: (one.p50, means[name]) for name, one in latency.items()}
+        return scatter("Quality and time", times, "milliseconds for a search, half of them take no longer", measure)
     passages = sum(evaluation.cost.passages for evaluation in evaluations)
     size: dict[str, float] = {}
     for evaluation in evaluations:
@@ -86,7 +93,7 @@ def _sizes(evaluations: Sequence[Evaluation], means: Mapping[str, float], measur
             size[head] = size.get(head, 0.0) + count / passages
     points = {
         name: (sum(size.get(HEAD_OF_SIGNAL[signal], 0.0) for signal in result.weights), means[name])
-        for name, result in evaluations[0].systems.items()
+        for name, result in systems.items()
     }
     return scatter("Quality and size", points, "bytes of vectors for a passage, uncompressed, without BM25", measure)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +48,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
                 "fusion": system.fusion,
                 "values": {measure: round(value, 5) for measure, value in system.measured.means().items()},
                 "uncertain_queries": system.uncertain,
+                **({} if system.latency is None else {"latency_ms": _rounded(vars(system.latency))}),
             }
             for name, system in evaluation.systems.items()
         },
@@ -63,8 +64,13 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
             "scoring_s": round(evaluation.cost.scoring_s, 3),
             "passages": evaluation.cost.passages,
             "bytes_by_head": dict(evaluation.cost.bytes_by_head),
+            "library_bytes": evaluation.cost.library_bytes,
         },
     }
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in values.items()}
 
 
 def check_folder(folder: Path) -> None:

@@ -34,12 +34,14 @@ class Cost:
         scoring_s: everything else.
         passages: how many there are.
         bytes_by_head: of all passages in single precision.
+        library_bytes: of a library on disk; 0 where none was measured.
     """
 
     encoding_s: float
     scoring_s: float
     passages: int
     bytes_by_head: Mapping[Head, int]
+    library_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,109 @@
+"""`evaluate_library`: how well and how fast a library answers, with its candidates, its compression and its store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from trivec.embeddings import Embeddings
+from trivec.errors import InputError
+from trivec.evaluate.evaluation import EvaluateOptions, Evaluation, Latency, SystemResult
+from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.measures import Ranking, measure
+from trivec.evaluate.runs import Run
+from trivec.evaluate.scoring_pass import Cost
+from trivec.evaluate.systems import HYBRID, System, find_systems
+from trivec.progress import Progress
+from trivec.search.collection import Collection
+from trivec.search.fusion import fusion_name
+from trivec.search.options import SearchOptions
+from trivec.search.retrieval import retrieve
+
+
+def evaluate_library(
+    library: Collection, judged: JudgedSet, options: EvaluateOptions | None = None, show_progress: bool = False
+) -> Evaluation:
+    """Search a library for every query of a set, by every system, one query at a time.
+
+    Args:
+        library: what is searched; the set's own documents are not looked at.
+        judged: queries, and which documents of the library answer them.
+        options: what to measure; ``candidates`` and ``long_documents`` are the library's.
+        show_progress: a bar on terminals.
+
+    Raises:
+        InputError: none of the relevant documents is in the library, or it lacks a signal.
+    """
+    options = options or EvaluateOptions()
+    options.check(judged)
+    if judged.answers:
+        raise InputError(f"{judged.name} has answers and no judgements: measure its model, not a library")
+    present = library.search_options
+    systems = find_systems(options.systems, library.store.signals, present)
+    unknown = _check_judgements(library, judged)
+    start = time.perf_counter()
+    heads = library.encoder.check_heads(None)
+    vectors = library.compression.queries(
+        library.encoder.encode_queries([query.text for query in judged.queries], heads)
+    )
+    encoding_s, start = time.perf_counter() - start, time.perf_counter()
+    results = {}
+    with Progress("searching", "queries", show_progress, len(systems) * len(vectors)) as bar:
+        for system in systems:
+            way = present if system.name == HYBRID else _way(system, present)
+            results[system.name] = _search(library, judged, vectors, system, way, options)
+            bar.update(len(vectors))
+    info = library.info()
+    cost = Cost(encoding_s, time.perf_counter() - start, info.passages, {}, info.bytes)
+    return Evaluation(judged, library.encoder.name, library.encoder.fingerprint.digest, results, cost, unknown, [])
+
+
+def _way(system: System, present: SearchOptions) -> SearchOptions:
+    """A single signal is a mode; a mix is a way of its own. Depths are the library's."""
+    if len(system.signals) == 1:
+        return replace(present, mode=system.signals[0], per_passage=False)
+    return replace(
+        present, mode="hybrid", fusion=fusion_name(system.rule), weights=system.rule.weights, per_passage=False
+    )
+
+
+def _search(
+    library: Collection,
+    judged: JudgedSet,
+    vectors: Embeddings,
+    system: System,
+    way: SearchOptions,
+    options: EvaluateOptions,
+) -> SystemResult:
+    rankings: dict[str, Ranking] = {}
+    taken: list[float] = []
+    depth = options.depth + options.without_self
+    for query, vector in zip(judged.queries, vectors, strict=True):
+        start = time.perf_counter()
+        found = retrieve(library.store, vector, depth, None, way)
+        taken.append(1000 * (time.perf_counter() - start))
+        left_out = query.id if options.without_self else None
+        ranking = {one.passage.document_id: one.score for one in found if one.passage.document_id != left_out}
+        rankings[query.id] = dict(list(ranking.items())[: options.depth])
+    return SystemResult(
+        weights={signal: system.rule.weights[signal] for signal in system.signals},
+        fusion=fusion_name(system.rule),
+        run=Run(system.name, rankings),
+        measured=measure(rankings, judged.relevance, options.measures, options.ties),
+        uncertain=0,
+        latency=Latency(*np.quantile(taken, [0.5, 0.95]).tolist()),
+    )
+
+
+def _check_judgements(library: Collection, judged: JudgedSet) -> int:
+    relevant = sorted({name for grades in judged.relevance.values() for name, grade in grades.items() if grade > 0})
+    missing: Sequence[str] = [name for name in relevant if library.get(name) is None]
+    if len(missing) == len(relevant):
+        raise InputError(
+            f"none of the {len(relevant)} documents that {judged.name} judges as relevant is in the library (such as "
+            f"{missing[0]!r}): check that both name documents alike"
+        )
+    return len(missing)
