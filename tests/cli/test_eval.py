@@ -49,8 +49,9 @@ def test_several_sets_have_a_mean(run: Run, model: Path, judged: Path) -> None:
 
 
 def test_results_can_be_compared(run: Run, model: Path, judged: Path, workplace: Path) -> None:
-    outcome = run("eval", model, judged, "--out", "results", "--cache", "vectors", "--json")
+    outcome = run("eval", model, judged, "--out", "results", "--cache", "vectors", "--card", "README.md", "--json")
     assert outcome.code == 0
+    assert "ndcg_at_10" in (workplace / "README.md").read_text()
     told, stored = json.loads(outcome.out), json.loads((workplace / "results" / "results.json").read_text())
     assert told == stored
     [result] = stored["results"]

@@ -26,6 +26,7 @@ def evaluate(
     queries: Path | None = None,
     qrels: Path | None = None,
     out: Path | None = None,
+    card: Path | None = None,
     systems: Several = (),
     measure: Annotated[Several, Parameter(name=["--measure", "--measures"])] = ("nDCG@10", "R@100", "RR@10"),
     split: str | None = None,
@@ -68,6 +69,8 @@ def evaluate(
         qrels: For a library: query 0 document grade, or query, document,
             grade.
         out: Folder of the results.
+        card: Model card (README.md) that gets the results in its header, in
+            the hub's form.
         systems: dense, sparse, bm25, multi, dense+sparse, dense+sparse+multi,
             hybrid, or weights. Without it: all that the model can.
         measure: nDCG@10, R@100, RR@10, AP, Success@5, P@5 and the like.
@@ -86,6 +89,7 @@ def evaluate(
     from trivec.cli.sources import is_library
     from trivec.errors import InputError
     from trivec.evaluate import results
+    from trivec.evaluate.cards import write_card
     from trivec.evaluate.evaluation import EvaluateOptions
     from trivec.evaluate.reporting import write_report
     from trivec.search.long_documents import LongDocuments
@@ -107,6 +111,8 @@ def evaluate(
             results.write_runs(out, one)
             results.write_results(out, found, options)
             write_report(out / results.REPORT, found)
+    if card is not None:
+        write_card(card, found)
     emit(output, results.to_dict(found, options) if output.as_json else None, lambda: _show(found))
     return 0
 

@@ -1,0 +1,57 @@
+"""Model cards with results: the hub's own reader finds them, and everything else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from trivec import Encoder
+from trivec.errors import InputError
+from trivec.evaluate.cards import write_card
+from trivec.evaluate.evaluation import EvaluateOptions, Evaluation, evaluate
+from trivec.evaluate.judged_sets import JudgedSet
+
+
+@pytest.fixture
+def evaluation(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> Evaluation:
+    return evaluate(load_tiny("m3"), judged, EvaluateOptions(["dense", "bm25"], ["nDCG@10", "R@100", "AP"]))
+
+
+def test_the_hub_reads_what_is_written(evaluation: Evaluation, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    write_card(path, [evaluation])
+    card = ModelCard.load(path)
+    results = card.data.eval_results
+    assert results is not None
+    assert [result.metric_type for result in results] == ["ndcg_at_10", "recall_at_100", "map"] * 2
+    assert {result.dataset_name for result in results} == {"set"}
+    expected = evaluation.systems["dense"].measured.means()["nDCG@10"]
+    assert results[0].metric_value == pytest.approx(expected, abs=1e-5)
+    assert results[0].metric_name == "nDCG@10, dense"
+
+
+def test_the_rest_of_a_card_stays(evaluation: Evaluation, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("---\nlicense: mit\nlanguage: [de, fr]\nmodel-index: []\n---\n# Ours\n\n---\nfür alle\n", "utf-8")
+    write_card(path, [evaluation])
+    write_card(path, [evaluation])
+    card = ModelCard.load(path)
+    assert (card.data.license, card.data.language) == ("mit", ["de", "fr"])
+    assert card.text.endswith("# Ours\n\n---\nfür alle\n")
+    assert path.read_text(encoding="utf-8").count("model-index") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("---\na: [\n---\n", "its header is no YAML"), ("---\n- a\n---\n", "holds no fields")]
+)
+def test_a_header_that_cannot_be_read_is_left_alone(
+    text: str, message: str, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        write_card(path, [evaluation])
+    assert path.read_text() == text
