@@ -19,15 +19,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ir_measures
 import numpy as np
 import torch
-from ir_measures import R, nDCG
 
 import trivec
 from trivec import Encoder
 from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.delta import Delta
+from trivec.evaluate.measures import measure
+from trivec.evaluate.significance import randomisation_p
 from trivec.tensorfile import memory_map
 from trivec.train.live_encoder import LiveRuntime, live_encoder
 from trivec.train.lora import LoraOptions, lora_layers
@@ -52,7 +52,6 @@ SYSTEMS: dict[str, dict[Signal, float]] = {
 }
 """The three heads by M3's own weights; mixes with BM25 by the best weights on training pairs (`fusion_weights.py`);
 "hybrid" is what m3-small brings, "dense + bm25 + multi" what m3-small-base brings."""
-FLIPS = 10_000
 
 
 def trained_encoder(base: Checkpoint, delta: Path, states: Path) -> Encoder:
@@ -91,19 +90,9 @@ def per_query(signals: Mapping[Signal, FloatArray], names: Sequence[str], data: 
             continue
         total = sum(np.float32(weight) * signals[signal] for signal, weight in weights.items())
         run = {query: best_documents(row, owners) for query, row in zip(data.queries, total, strict=True)}
-        values = {measure.query_id: measure.value for measure in ir_measures.iter_calc([nDCG @ 10], data.qrels, run)}
-        recall = ir_measures.calc_aggregate([R @ 100], data.qrels, run)[R @ 100]
-        found[system] = {"nDCG@10": np.asarray([values.get(query, 0.0) for query in data.qrels]), "R@100": recall}
+        measured = measure(run, data.qrels, ["nDCG@10", "R@100"])
+        found[system] = {"nDCG@10": measured.values["nDCG@10"], "R@100": measured.means()["R@100"]}
     return found
-
-
-def p_value(better: FloatArray, worse: FloatArray) -> float:
-    """Paired randomisation test: how often random signs give a mean difference as large."""
-    differences = better - worse
-    rng = np.random.default_rng(0)
-    signs = rng.integers(0, 2, (FLIPS, len(differences)), np.int8) * 2 - 1
-    means = np.abs(signs @ differences) / len(differences)
-    return float((1 + np.count_nonzero(means >= abs(differences.mean()) - 1e-12)) / (1 + FLIPS))
 
 
 def evaluate(encoder: Encoder, data: EvaluationSet, cache: Path) -> dict[str, Any]:
@@ -133,7 +122,7 @@ def summary(before: dict[str, Any], after: Sequence[dict[str, Any]]) -> dict[str
             "trained dense": mean["dense"],
         }
         result["dense + sparse + multi against"] = {
-            name: {"difference": round(float((ours - values).mean()), 4), "p": round(p_value(ours, values), 4)}
+            name: {"difference": round(float((ours - values).mean()), 4), "p": round(randomisation_p(ours - values), 4)}
             for name, values in rivals.items()
         }
     return result
