@@ -83,13 +83,12 @@ def trained_encoder(base: Checkpoint, delta: Path, states: Path) -> Encoder:
 
 def per_query(signals: Mapping[Signal, FloatArray], names: Sequence[str], data: EvaluationSet) -> dict[str, Any]:
     """nDCG@10 of each query and the mean Recall@100, by system; those whose signals are there."""
-    owners = np.asarray(names)
     found = {}
     for system, weights in SYSTEMS.items():
         if not weights.keys() <= signals.keys():
             continue
         total = sum(np.float32(weight) * signals[signal] for signal, weight in weights.items())
-        run = {query: best_documents(row, owners) for query, row in zip(data.queries, total, strict=True)}
+        run = {query: best_documents(row, names) for query, row in zip(data.queries, total, strict=True)}
         measured = measure(run, data.qrels, ["nDCG@10", "R@100"])
         found[system] = {"nDCG@10": measured.values["nDCG@10"], "R@100": measured.means()["R@100"]}
     return found

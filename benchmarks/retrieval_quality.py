@@ -23,6 +23,7 @@ from ir_measures import R, nDCG
 
 import trivec
 from trivec import Embeddings, Encoder
+from trivec.evaluate import ranking
 from trivec.index import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import dense_scores, maxsim, sparse_scores
@@ -116,7 +117,7 @@ def _total(rule: Fusion, signals: dict[Signal, FloatArray]) -> FloatArray:
 def evaluate(data: EvaluationSet, encoded: EncodedSet, options: SearchOptions) -> dict[str, dict[str, float]]:
     """Measures by system."""
     signals = signal_scores(encoded)
-    names = np.asarray([passage.document_id for passage in encoded.passages])
+    names = [passage.document_id for passage in encoded.passages]
     results = {}
     for system in _systems(encoded):
         run = {}
@@ -132,14 +133,10 @@ def _systems(encoded: EncodedSet) -> list[str]:
     return [system for system in SYSTEMS if system != "sparse" or encoded.documents.sparse is not None]
 
 
-def best_documents(scores: FloatArray, names: np.ndarray, depth: int = 100) -> dict[str, float]:
+def best_documents(scores: FloatArray, names: Sequence[str], depth: int = 100) -> dict[str, float]:
     """Scores by document, each by its best passage."""
-    ranked: dict[str, float] = {}
-    for place in np.argsort(-scores, kind="stable"):
-        if len(ranked) == depth or not np.isfinite(scores[place]):
-            break
-        ranked.setdefault(str(names[place]), float(scores[place]))
-    return ranked
+    listed = np.flatnonzero(np.isfinite(scores))
+    return ranking.best_documents(listed, scores[listed], names, depth, None)
 
 
 def main() -> None:
