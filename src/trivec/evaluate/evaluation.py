@@ -168,13 +168,12 @@ def evaluate(
     vectors = SetEncoder(encoder, heads or ["dense"], options.long_documents, cache, show_progress)
     found = propose(vectors, judged, used, max(options.candidates, options.depth))
     start = time.perf_counter()
-    ranked = [_rankings(system, found, judged, options) for system in systems]
+    rankings, uncertain = _rankings(systems, found, judged, options)
     if judged.answers:
-        relevance = judge([rankings for rankings, _ in ranked], judged.texts, judged.answers)
-        judged = replace(judged, relevance=relevance)
+        judged = replace(judged, relevance=judge(list(rankings.values()), judged.texts, judged.answers))
     results = {
-        system.name: _result(system, rankings, uncertain, judged, options)
-        for system, (rankings, uncertain) in zip(systems, ranked, strict=True)
+        system.name: _result(system, rankings[system.name], uncertain[system.name], judged, options)
+        for system in systems
     }
     cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
     worst = _worst_queries(found, judged, results[systems[-1].name])
@@ -201,18 +200,19 @@ def _check_judgements(judged: JudgedSet) -> int:
 
 
 def _rankings(
-    system: System, found: Pass, judged: JudgedSet, options: EvaluateOptions
-) -> tuple[dict[str, Ranking], int]:
-    """A system's rankings by query, and for how many queries a passage on no list could have entered."""
-    rankings: dict[str, Ranking] = {}
-    uncertain = 0
+    systems: Sequence[System], found: Pass, judged: JudgedSet, options: EvaluateOptions
+) -> tuple[dict[str, dict[str, Ranking]], dict[str, int]]:
+    """By system: rankings of each query, and for how many queries a passage on no list could have entered."""
+    rankings: dict[str, dict[str, Ranking]] = {system.name: {} for system in systems}
+    uncertain = dict.fromkeys(rankings, 0)
     for query, proposed in zip(judged.queries, found.proposals, strict=True):
-        numbers, totals = total_scores(system, proposed)
         own = query.id if options.without_self else None
-        ranking = best_documents(numbers, totals, found.owners, options.depth, own)
-        lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
-        uncertain += could_enter(system, proposed) > lowest
-        rankings[query.id] = ranking
+        for system in systems:
+            numbers, totals = total_scores(system, proposed)
+            ranking = best_documents(numbers, totals, found.owners, options.depth, own)
+            lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
+            uncertain[system.name] += could_enter(system, proposed) > lowest
+            rankings[system.name][query.id] = ranking
     return rankings, uncertain
 
 
@@ -220,7 +220,7 @@ def _result(
     system: System, rankings: Mapping[str, Ranking], uncertain: int, judged: JudgedSet, options: EvaluateOptions
 ) -> SystemResult:
     return SystemResult(
-        weights={signal: system.rule.weights[signal] for signal in system.signals},
+        weights=system.weights,
         fusion=fusion_name(system.rule),
         run=Run(system.name, rankings),
         measured=measure(rankings, judged.relevance, options.measures, options.ties),

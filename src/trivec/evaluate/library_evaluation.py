@@ -89,7 +89,7 @@ def _search(
         ranking = {one.passage.document_id: one.score for one in found if one.passage.document_id != left_out}
         rankings[query.id] = dict(list(ranking.items())[: options.depth])
     return SystemResult(
-        weights={signal: system.rule.weights[signal] for signal in system.signals},
+        weights=system.weights,
         fusion=fusion_name(system.rule),
         run=Run(system.name, rankings),
         measured=measure(rankings, judged.relevance, options.measures, options.ties),

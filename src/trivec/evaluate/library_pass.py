@@ -12,6 +12,7 @@ from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedQuery
 from trivec.evaluate.proposals import Proposed
 from trivec.search.collection import Collection
+from trivec.search.retrieval import with_bm25_share
 from trivec.types import HEAD_OF_SIGNAL, FloatArray, IntArray, Signal
 
 
@@ -55,10 +56,8 @@ def _found(
     proposals = library.store.propose(first, query, depth, None, True)
     names = list(proposals.ids)
     order = np.asarray(sorted(range(len(names)), key=names.__getitem__), np.int64)
-    scores: dict[Signal, FloatArray] = {signal: proposals.scores[signal][order] for signal in first}
-    if "bm25" in scores:
-        most = sum(library.store.term_weights(query).values())
-        scores["bm25"] = scores["bm25"] / np.float32(most or 1.0)
+    found = with_bm25_share(library.store, query, proposals)
+    scores: dict[Signal, FloatArray] = {signal: found[signal][order] for signal in first}
     if has_multi:
         scores["multi"] = proposals.score("multi", order)
     lists = {signal: _best(scores[signal], depth, signal) for signal in first}

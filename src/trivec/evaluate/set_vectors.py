@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from trivec.embeddings import Embeddings
 from trivec.encode.encoder import Encoder
 from trivec.evaluate.judged_sets import JudgedQuery
@@ -66,14 +68,7 @@ class SetEncoder:
 
     def encode_queries(self, queries: Sequence[JudgedQuery]) -> Embeddings:
         """The vectors of all queries in order, each with its own prompt, and their terms."""
-        checkpoint = self.encoder.checkpoint
-        prompts = [checkpoint.query_prompt if query.prompt is None else query.prompt for query in queries]
-        encoded: dict[int, Embeddings] = {}
-        for prompt in dict.fromkeys(prompts):
-            rows = [row for row, own in enumerate(prompts) if own == prompt]
-            vectors = self.encoder.encode([queries[row].text for row in rows], [*self.heads, "terms"], prompt)
-            encoded |= dict(zip(rows, (_unnamed(vector) for vector in vectors), strict=True))
-        return Embeddings.concatenate([encoded[row] for row in range(len(queries))])
+        return encode_queries(self.encoder, queries, [*self.heads, "terms"])
 
     def _splitter(self) -> PassageSplitter:
         return PassageSplitter.for_encoder(self.encoder, long_documents=self.long_documents)
@@ -96,6 +91,15 @@ class SetEncoder:
         return hashlib.sha256("\0\0".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _unnamed(vectors: Embeddings) -> Embeddings:
-    """Without a fingerprint, which differs by prompt."""
-    return Embeddings(vectors.dense, vectors.sparse, vectors.multi, vectors.terms)
+def encode_queries(encoder: Encoder, queries: Sequence[JudgedQuery], heads: Sequence[Head]) -> Embeddings:
+    """The vectors of queries in order, each with its own prompt, without a fingerprint, which differs by prompt."""
+    default = encoder.checkpoint.query_prompt
+    prompts = [default if query.prompt is None else query.prompt for query in queries]
+    places: list[int] = []
+    parts: list[Embeddings] = []
+    for prompt in dict.fromkeys(prompts):
+        rows = [row for row, own in enumerate(prompts) if own == prompt]
+        places += rows
+        encoded = encoder.encode([queries[row].text for row in rows], heads, prompt)
+        parts.append(Embeddings(encoded.dense, encoded.sparse, encoded.multi, encoded.terms))
+    return Embeddings.concatenate(parts).select(np.argsort(places))

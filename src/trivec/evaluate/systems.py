@@ -31,7 +31,12 @@ class System:
     @property
     def signals(self) -> tuple[Signal, ...]:
         """What it needs."""
-        return tuple(signal for signal in SIGNALS if self.rule.weights.get(signal))
+        return tuple(self.weights)
+
+    @property
+    def weights(self) -> dict[Signal, float]:
+        """Of the signals that count, in their usual order."""
+        return {signal: self.rule.weights[signal] for signal in SIGNALS if self.rule.weights.get(signal)}
 
 
 def default_systems(available: Sequence[Signal], options: SearchOptions) -> list[System]:

@@ -71,7 +71,7 @@ def retrieve(
     depth, shortlist = max(k, options.candidates), max(k, options.rerank)
     while True:
         proposals = store.propose(proposers, query, depth, where, options.complete or options.mode == "multi")
-        candidates = _Candidates(proposals, np.arange(len(proposals.ids)), _with_bm25_share(store, query, proposals))
+        candidates = _Candidates(proposals, np.arange(len(proposals.ids)), with_bm25_share(store, query, proposals))
         exhausted = proposals.exhausted
         if "multi" in signals and "multi" not in proposers:
             exhausted = exhausted and len(candidates) <= shortlist
@@ -96,7 +96,7 @@ def _proposers(signals: Sequence[Signal], available: Sequence[Signal], first_sta
     return ["multi"]
 
 
-def _with_bm25_share(store: Store, query: Embeddings, proposals: Proposals) -> Mapping[Signal, FloatArray]:
+def with_bm25_share(store: Store, query: Embeddings, proposals: Proposals) -> Mapping[Signal, FloatArray]:
     """The scores, with BM25 as a share, in [0, 1), of the most that this query's terms could bring.
 
     The order stays; but shares of different queries are comparable, and of the scale of a cosine, so that BM25 can

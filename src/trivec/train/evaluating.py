@@ -19,6 +19,7 @@ from trivec.encode.encoder import Encoder
 from trivec.encode.options import EncodeOptions
 from trivec.errors import require
 from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.set_vectors import encode_queries
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score, top_k
@@ -84,17 +85,7 @@ class Evaluator:
 
     def _encode_queries(self, encoder: Encoder, heads: Sequence[Head]) -> Embeddings:
         """All queries in order, each with its own prompt."""
-        prompts = [
-            encoder.checkpoint.query_prompt if query.prompt is None else query.prompt for query in self.judged.queries
-        ]
-        places: list[int] = []
-        parts: list[Embeddings] = []
-        for prompt in dict.fromkeys(prompts):
-            rows = [row for row, own in enumerate(prompts) if own == prompt]
-            places += rows
-            encoded = encoder.encode([self.judged.queries[row].text for row in rows], heads, prompt)
-            parts.append(Embeddings(encoded.dense, encoded.sparse, encoded.multi))
-        return Embeddings.concatenate(parts).select(np.argsort(places))
+        return encode_queries(encoder, self.judged.queries, heads)
 
     def _bm25_ranking(self, encoder: Encoder) -> Ranking:
         index = Bm25Index()
