@@ -70,6 +70,11 @@ def passage_id(document_id: str, number: int) -> str:
     return f"{document_id}#{number}"
 
 
+def document_of(passage: str) -> str:
+    """Id of the document that a passage with this name is from."""
+    return passage.rpartition("#")[0]
+
+
 def join_title(title: str, text: str) -> str:
     """Title and text as one string, as the published evaluation protocols do it."""
     return f"{title} {text}" if title else text

@@ -13,7 +13,7 @@ from trivec.evaluate.judged_sets import JudgedQuery
 from trivec.evaluate.proposals import Proposed
 from trivec.search.collection import Collection
 from trivec.search.retrieval import with_bm25_share
-from trivec.types import HEAD_OF_SIGNAL, FloatArray, IntArray, Signal
+from trivec.types import HEAD_OF_SIGNAL, FloatArray, IntArray, Signal, document_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def _found(
     if has_multi:
         scores["multi"] = proposals.score("multi", order)
     lists = {signal: _best(scores[signal], depth, signal) for signal in first}
-    owners = [names[place].rpartition("#")[0] for place in order.tolist()]
+    owners = [document_of(names[place]) for place in order.tolist()]
     everything: IntArray = np.arange(len(names))
     return FoundInLibrary(Proposed(everything, scores, lists, dict.fromkeys(scores, -np.inf)), owners)
 

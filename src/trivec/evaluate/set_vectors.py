@@ -83,7 +83,7 @@ class SetEncoder:
         return Embeddings.load(path)
 
     def _encode(self, part: Sequence[Passage], splitter: PassageSplitter) -> Embeddings:
-        return self.long_documents.encode(self.encoder, splitter, part).with_heads(*self.heads)
+        return splitter.encode(self.encoder, part).with_heads(*self.heads)
 
     def _key(self, part: Sequence[Passage]) -> str:
         contents = [f"{passage.document_id}\0{passage.title}\0{passage.text}" for passage in part]

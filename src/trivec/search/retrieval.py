@@ -17,7 +17,7 @@ from trivec.index.proposals import Proposals
 from trivec.index.ranking import best_rows
 from trivec.search.fusion import Fusion, ReciprocalRank
 from trivec.search.options import SearchOptions
-from trivec.types import FloatArray, IntArray, Passage, Signal
+from trivec.types import FloatArray, IntArray, Passage, Signal, document_of
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _one_per_document(candidates: _Candidates, order: Sequence[int], k: int) -> 
     best: dict[str, int] = {}
     for place in order:
         [name] = candidates.names([place])
-        best.setdefault(name.rpartition("#")[0], place)
+        best.setdefault(document_of(name), place)
         if len(best) == k:
             break
     return list(best.values())
