@@ -68,6 +68,17 @@ def test_results_can_be_compared(run: Run, model: Path, judged: Path, workplace:
     assert run("eval", model, judged, "--out", "results", "--cache", "vectors", "--systems", "dense").code == 0
 
 
+def test_a_preset_and_what_is_said_beside_it(run: Run, model: Path, judged: Path) -> None:
+    outcome = run("eval", model, judged, "--preset", "m3-miracl", "--json").json
+    assert outcome["options"]["measures"] == ["nDCG@10", "R@100"]
+    assert outcome["options"]["long_documents"] == "cut"
+    assert list(outcome["results"][0]["systems"]) == ["dense", "sparse", "multi", "dense+sparse", "dense+sparse+multi"]
+    words = ["--measure", "RR@5", "--systems", "default", "bm25-words", "--max-length", "16"]
+    outcome = run("eval", model, judged, "--preset", "m3-miracl", *words, "--json").json
+    assert (outcome["options"]["measures"], outcome["options"]["max_length"]) == (["RR@5"], 16)
+    assert list(outcome["results"][0]["systems"]) == [*SYSTEMS, "bm25-words"]
+
+
 def test_what_the_reader_must_know_is_told(run: Run, model: Path, judged: Path) -> None:
     with (judged / "qrels" / "test.tsv").open("a") as file:
         file.write("q1\tgone\t1\n")
@@ -85,6 +96,8 @@ def test_what_the_reader_must_know_is_told(run: Run, model: Path, judged: Path) 
         (["places", "--measure", "magic"], "there is no measure 'magic'"),
         (["places", "--split", "dev"], "has no qrels/dev.tsv"),
         (["places", "--candidates", "0"], "candidates must be at least 1"),
+        (["places", "--max-length", "0"], "max_length must be at least 1"),
+        (["places", "--preset", "magic"], "there is no preset 'magic'"),
         (["places", "--out", "places"], "is not empty and holds no results"),
         (["places", "--out", "places/corpus.jsonl"], "is a file"),
     ],

@@ -27,13 +27,15 @@ def evaluate(
     qrels: Path | None = None,
     out: Path | None = None,
     card: Path | None = None,
-    systems: Several = (),
-    measure: Annotated[Several, Parameter(name=["--measure", "--measures"])] = ("nDCG@10", "R@100", "RR@10"),
+    preset: str | None = None,
+    systems: Several | None = None,
+    measure: Annotated[Several | None, Parameter(name=["--measure", "--measures"])] = None,
     split: str | None = None,
     cache: Path | None = None,
-    candidates: int = 1000,
-    without_self: bool = False,
-    ties: Literal["trec", "stable"] = "trec",
+    candidates: int | None = None,
+    max_length: int | None = None,
+    without_self: bool | None = None,
+    ties: Literal["trec", "stable"] | None = None,
     precision: Precision | None = None,
     long: LongFlags = DEFAULT_LONG,
     output: OutputFlags = DEFAULT_OUTPUT,
@@ -43,6 +45,7 @@ def evaluate(
     For example:
       trivec eval m3-small beir/scifact beir/nfcorpus --out results
       trivec eval m3-small set/ --systems dense bm25 dense=1,bm25=0.2,multi=1
+      trivec eval m3-small mldr-v1.0-de --preset m3-mldr
       trivec eval run/model dev.jsonl --measure nDCG@10 R@1000
       trivec eval library --queries queries.jsonl --qrels qrels.tsv
 
@@ -71,17 +74,26 @@ def evaluate(
         out: Folder of the results.
         card: Model card (README.md) that gets the results in its header, in
             the hub's form.
+        preset: A published protocol: its systems, measures and lengths, such
+            as m3-miracl, m3-mkqa, m3-mldr, beir, mr-tydi, ms-marco or
+            trec-dl. What is said beside it goes first.
         systems: dense, sparse, bm25, multi, dense+sparse, dense+sparse+multi,
-            hybrid, or weights. Without it: all that the model can.
+            hybrid, or weights. Without it, or as default: all that the model
+            can. Also bm25-documents and bm25-words, BM25 over whole
+            documents by subwords and by words.
         measure: nDCG@10, R@100, RR@10, AP, Success@5, P@5 and the like.
+            Without it: the first three.
         split: Which judgements of several, such as test. Without it: dev,
             else test.
         cache: Folder that keeps vectors.
         candidates: Passages that each signal lists for the mixes. It is told
-            where more of them could change a result.
+            where more of them could change a result. Without it: 1,000.
+        max_length: Tokens that the model sees of a text or passage. Without
+            it: as many as it can.
         without_self: Leave out a document whose id is that of the query, for
             sets whose queries are documents, such as ArguAna and Quora.
-        ties: Equal scores by document id as trec_eval has them, or as given.
+        ties: Equal scores by document id as trec_eval has them (trec, without
+            it), or in the order of the documents (stable).
         precision: float32, or int8 for a model that is quantised. Without it:
             what the model's folder says, else float32.
     """
@@ -90,12 +102,18 @@ def evaluate(
     from trivec.errors import InputError
     from trivec.evaluate import results
     from trivec.evaluate.cards import write_card
-    from trivec.evaluate.evaluation import EvaluateOptions
+    from trivec.evaluate.presets import preset as named
     from trivec.evaluate.reporting import write_report
-    from trivec.search.long_documents import LongDocuments
 
-    options = EvaluateOptions(
-        systems, measure, ties, long.options() or LongDocuments(), candidates=candidates, without_self=without_self
+    options = named(
+        preset,
+        systems=systems,
+        measures=measure,
+        ties=ties,
+        long_documents=long.options(),
+        candidates=candidates,
+        max_length=max_length,
+        without_self=without_self,
     )
     judged = _sets(sets, split, queries, qrels)
     if out is not None:

@@ -99,10 +99,11 @@ class ReadFlags:
 class LongFlags:
     """What becomes of documents that are longer than the model's window."""
 
-    long_text: Literal["passages", "late-chunking", "windows", "mcls"] | None = None
+    long_text: Literal["passages", "late-chunking", "windows", "mcls", "cut"] | None = None
     """passages: each encoded by itself; late-chunking: shorter ones, encoded in
     sight of each other; windows: one passage a document; mcls: several CLS
-    tokens a passage. Without it: passages, or what the library has."""
+    tokens a passage; cut: the model sees the beginning alone. Without it:
+    passages, or what the library has."""
 
     passage_tokens: int | None = None
     """The most tokens of a passage. Without it: the model's window, or 256 for

@@ -76,6 +76,16 @@ class Encoder:
         """The most tokens a text can have, special tokens and prompt included."""
         return self.checkpoint.max_length
 
+    def shortened(self, max_length: int) -> Encoder:
+        """The same model, for texts of fewer tokens; its vectors have a fingerprint of their own.
+
+        Raises:
+            InputError: the model has no room for so many.
+        """
+        length = self._check_length(max_length)
+        checkpoint = replace(self.checkpoint, max_length=length)
+        return Encoder(checkpoint, self.runtime, self.tokenizer, replace(self.fingerprint, max_length=length))
+
     def save(self, folder: str | Path, layout: Layout = "trivec", pickled: bool = False) -> None:
         """Write the model as a new folder. See `trivec.encode.checkpoints.export.export_checkpoint`."""
         export_checkpoint(self.checkpoint, Path(folder), layout, pickled)

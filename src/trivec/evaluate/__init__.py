@@ -6,10 +6,12 @@ from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet
 from trivec.evaluate.layouts import read_judged, read_queries
 from trivec.evaluate.library_evaluation import evaluate_library
 from trivec.evaluate.measures import Measured, Ranking, Relevance, measure, parse_measures
+from trivec.evaluate.presets import PRESETS, preset
 from trivec.evaluate.runs import Run, read_relevance, read_run, write_run
 from trivec.evaluate.tuning import Tuned, tune
 
 __all__ = [
+    "PRESETS",
     "ComparedRuns",
     "Comparison",
     "EvaluateOptions",
@@ -27,6 +29,7 @@ __all__ = [
     "evaluate_library",
     "measure",
     "parse_measures",
+    "preset",
     "read_judged",
     "read_queries",
     "read_relevance",

@@ -20,6 +20,7 @@ from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Cost, Pass, propose
 from trivec.evaluate.set_vectors import SetEncoder
 from trivec.evaluate.systems import System, find_systems
+from trivec.evaluate.whole_documents import rank_documents
 from trivec.search.fusion import fusion_name
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
@@ -36,24 +37,27 @@ class EvaluateOptions:
     """How a model is measured.
 
     Attributes:
-        systems: names or weights, see `trivec.evaluate.systems`; none: the default ones.
+        systems: names or weights, see `trivec.evaluate.systems`, or systems as they are; none: the default ones.
         measures: see `trivec.evaluate.measures`.
         ties: how equal scores are ordered.
         long_documents: how documents become passages; each document counts by its best one.
         candidates: passages that each signal lists for the mixes. A mix is exact where no other passage could enter.
         without_self: leave out a document whose id is that of the query, for sets whose queries are documents.
+        max_length: tokens that the model sees of a text, if it has room for so many; None is all it has room for.
     """
 
-    systems: Sequence[str] = ()
+    systems: Sequence[str | System] = ()
     measures: Sequence[str] = MEASURES
     ties: Ties = "trec"
     long_documents: LongDocuments = field(default_factory=LongDocuments)
     candidates: int = 1000
     without_self: bool = False
+    max_length: int | None = None
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise InputError(f"candidates must be at least 1, got {self.candidates}")
+        for name, value in (("candidates", self.candidates), ("max_length", self.max_length)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
 
     def check(self, judged: JudgedSet) -> None:
         """Refuse measures that a set has no judgements for.
@@ -88,8 +92,8 @@ class SystemResult:
     """What a system found, and how good that is.
 
     Attributes:
-        weights: of the signals.
-        fusion: the rule that mixes them, by its name.
+        weights: of the signals; none of a baseline.
+        fusion: the rule that mixes them, by its name, or empty.
         run: its rankings.
         measured: of each query.
         uncertain: queries for which a passage that no signal listed could have entered the ranking.
@@ -161,22 +165,34 @@ def evaluate(
     options.check(judged)
     available = tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in encoder.heads)
     own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
-    systems = find_systems(options.systems, available, own_mix)
+    systems, baselines = find_systems(options.systems, available, own_mix)
+    mixes = {system.name: system for system in systems}
+    if options.max_length is not None:
+        encoder = encoder.shortened(min(options.max_length, encoder.max_length))
     used = tuple(signal for signal in available if any(signal in system.signals for system in systems))
     unknown = 0 if judged.answers else _check_judgements(judged)
     heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in used if signal != "bm25"]
-    vectors = SetEncoder(encoder, heads or ["dense"], options.long_documents, cache, show_progress)
-    found = propose(vectors, judged, used, max(options.candidates, options.depth))
+    vectors = SetEncoder(encoder, heads, options.long_documents, cache, show_progress)
+    found = propose(vectors, judged, used, max(options.candidates, options.depth)) if systems else None
     start = time.perf_counter()
-    rankings, uncertain = _rankings(systems, found, judged, options)
+    rankings, uncertain = _rankings(systems, found, judged, options) if found is not None else ({}, {})
+    for baseline in baselines:
+        rankings[baseline.name] = rank_documents(baseline, encoder, judged, options.depth, options.without_self)
     if judged.answers:
         judged = replace(judged, relevance=judge(list(rankings.values()), judged.texts, judged.answers))
     results = {
-        system.name: _result(system, rankings[system.name], uncertain[system.name], judged, options)
-        for system in systems
+        name: SystemResult(
+            weights=mixes[name].weights if name in mixes else {},
+            fusion=fusion_name(mixes[name].rule) if name in mixes else "",
+            run=Run(name, own),
+            measured=measure(own, judged.relevance, options.measures, options.ties),
+            uncertain=uncertain.get(name, 0),
+        )
+        for name, own in rankings.items()
     }
-    cost = replace(found.cost, scoring_s=found.cost.scoring_s + time.perf_counter() - start)
-    worst = _worst_queries(found, judged, results[systems[-1].name])
+    cost = found.cost if found is not None else Cost(0.0, 0.0, 0, {})
+    cost = replace(cost, scoring_s=cost.scoring_s + time.perf_counter() - start)
+    worst = _worst_queries(found, judged, results[systems[-1].name]) if found is not None else []
     return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown, worst)
 
 
@@ -214,18 +230,6 @@ def _rankings(
             uncertain[system.name] += could_enter(system, proposed) > lowest
             rankings[system.name][query.id] = ranking
     return rankings, uncertain
-
-
-def _result(
-    system: System, rankings: Mapping[str, Ranking], uncertain: int, judged: JudgedSet, options: EvaluateOptions
-) -> SystemResult:
-    return SystemResult(
-        weights=system.weights,
-        fusion=fusion_name(system.rule),
-        run=Run(system.name, rankings),
-        measured=measure(rankings, judged.relevance, options.measures, options.ties),
-        uncertain=uncertain,
-    )
 
 
 def _worst_queries(found: Pass, judged: JudgedSet, result: SystemResult) -> list[InspectedQuery]:

@@ -42,7 +42,9 @@ def evaluate_library(
     if judged.answers:
         raise InputError(f"{judged.name} has answers and no judgements: measure its model, not a library")
     present = library.search_options
-    systems = find_systems(options.systems, library.store.signals, present)
+    systems, baselines = find_systems(options.systems, library.store.signals, present)
+    if baselines:
+        raise InputError(f"{baselines[0].name} ranks the documents of a set, and a library is searched: leave it out")
     unknown = _check_judgements(library, judged)
     start = time.perf_counter()
     heads = library.encoder.check_heads(None)

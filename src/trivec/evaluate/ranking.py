@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from trivec.evaluate.proposals import Proposed
-from trivec.evaluate.systems import System
+from trivec.evaluate.systems import SHORTLIST, System
 from trivec.scoring import top_k
 from trivec.search.fusion import WeightedSum
-from trivec.types import FloatArray, IntArray
+from trivec.types import FloatArray, IntArray, Signal
 
 
 def total_scores(system: System, proposed: Proposed) -> tuple[IntArray, FloatArray]:
@@ -19,6 +19,12 @@ def total_scores(system: System, proposed: Proposed) -> tuple[IntArray, FloatArr
 
     A lexical signal alone lists only passages that share a term with the query.
     """
+    if system.among == "listed":
+        return _total(system, *_listed(system.signals, proposed))
+    if system.among == "first-dense":
+        numbers = np.sort(proposed.lists["dense"][:SHORTLIST])
+        places = proposed.at(numbers)
+        return _total(system, numbers, {signal: scores[places] for signal, scores in proposed.scores.items()})
     if len(system.signals) == 1:
         (signal,) = system.signals
         numbers = proposed.lists[signal]
@@ -26,15 +32,29 @@ def total_scores(system: System, proposed: Proposed) -> tuple[IntArray, FloatArr
         if signal not in ("sparse", "bm25"):
             return numbers, totals
         return numbers[totals > 0], totals[totals > 0]
-    totals = np.zeros(len(proposed.passages), np.float32)
-    for contribution in system.rule.contributions(proposed.scores).values():
+    return _total(system, proposed.passages, proposed.scores)
+
+
+def _listed(signals: Sequence[Signal], proposed: Proposed) -> tuple[IntArray, dict[Signal, FloatArray]]:
+    """The union of the lists of some signals, each with scores of its own list alone."""
+    numbers = np.unique(np.concatenate([proposed.lists[signal] for signal in signals]))
+    scores = {}
+    for signal in signals:
+        own = np.isin(numbers, proposed.lists[signal], assume_unique=True)
+        scores[signal] = np.where(own, proposed.scores[signal][proposed.at(numbers)], np.float32(np.nan))
+    return numbers, scores
+
+
+def _total(system: System, numbers: IntArray, scores: Mapping[Signal, FloatArray]) -> tuple[IntArray, FloatArray]:
+    totals = np.zeros(len(numbers), np.float32)
+    for contribution in system.rule.contributions(scores).values():
         totals += contribution
-    return proposed.passages, totals
+    return numbers, totals
 
 
 def could_enter(system: System, proposed: Proposed) -> float:
-    """The most that a passage on no list can score; -inf if there is none, or if the system ranks a list alone."""
-    if len(system.signals) == 1 or not isinstance(system.rule, WeightedSum):
+    """The most that a passage on no list can score; -inf if there is none, or if the system ranks lists alone."""
+    if len(system.signals) == 1 or system.among != "all" or not isinstance(system.rule, WeightedSum):
         return -np.inf
     return float(sum(system.rule.weights[signal] * proposed.last[signal] for signal in system.signals))
 

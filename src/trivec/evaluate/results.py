@@ -26,6 +26,7 @@ def to_dict(evaluations: Sequence[Evaluation], options: EvaluateOptions) -> dict
             "ties": options.ties,
             "long_documents": str(options.long_documents),
             "candidates": options.candidates,
+            "max_length": options.max_length,
             "without_self": options.without_self,
         },
         "results": [_evaluation(evaluation) for evaluation in evaluations],

@@ -82,7 +82,7 @@ def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], d
         if bm25 is not None:
             scores["bm25"] = bm25.of(terms[number], first)
         proposals.add(scores)
-        first += len(part)
+        first += len(parts[number])
         for head, count in _bytes_by_head(part).items():
             size[head] = size.get(head, 0) + count
         clock.take("scoring")

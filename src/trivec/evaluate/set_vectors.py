@@ -31,7 +31,7 @@ class SetEncoder:
 
     Attributes:
         encoder: gives the vectors.
-        heads: those that are measured; terms are counted apart.
+        heads: those that are measured, or none; terms are counted apart.
         long_documents: how documents become passages.
         cache: folder that keeps vectors, or None.
         show_progress: a bar on terminals.
@@ -59,7 +59,10 @@ class SetEncoder:
         return [splitter.content(passage) for passage in passages]
 
     def encode_parts(self, parts: Sequence[Sequence[Passage]]) -> Iterator[Embeddings]:
-        """The vectors of one part after the other."""
+        """The vectors of one part after the other, with nothing in them where no head is measured."""
+        if not self.heads:
+            yield from (Embeddings() for _ in parts)
+            return
         splitter = self._splitter()
         with Progress("encoding", "passages", self.show_progress, sum(map(len, parts))) as bar:
             for part in parts:
@@ -83,7 +86,7 @@ class SetEncoder:
         return Embeddings.load(path)
 
     def _encode(self, part: Sequence[Passage], splitter: PassageSplitter) -> Embeddings:
-        return splitter.encode(self.encoder, part).with_heads(*self.heads)
+        return splitter.encode(self.encoder, part, self.heads)
 
     def _key(self, part: Sequence[Passage]) -> str:
         contents = [f"{passage.document_id}\0{passage.title}\0{passage.text}" for passage in part]

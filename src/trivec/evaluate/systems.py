@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from trivec.errors import InputError
 from trivec.scoring import M3_WEIGHTS
@@ -14,6 +15,12 @@ from trivec.types import SIGNALS, Signal
 
 HYBRID = "hybrid"
 """The system that mixes as the model brings it."""
+DEFAULT = "default"
+"""Stands for the systems that are measured if none is named."""
+BASELINES = ("bm25-documents", "bm25-words")
+"""BM25 over whole documents, see `trivec.evaluate.whole_documents`."""
+SHORTLIST = 200
+"""Passages that published figures score by multi-vectors."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,14 @@ class System:
     Attributes:
         name: in tables and run files.
         rule: how the signals are mixed; a single signal is a mix of one.
+        among: the passages that are ranked: ``all``, scored by every signal; ``listed``, those on the lists of the
+            mix's own signals, where a signal counts 0 for a passage that it does not list; ``first-dense``, the first
+            `SHORTLIST` of the dense list, scored by every signal. The last two are M3-Embedding's published protocol.
     """
 
     name: str
     rule: Fusion
+    among: Literal["all", "listed", "first-dense"] = "all"
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -37,6 +48,13 @@ class System:
     def weights(self) -> dict[Signal, float]:
         """Of the signals that count, in their usual order."""
         return {signal: self.rule.weights[signal] for signal in SIGNALS if self.rule.weights.get(signal)}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A way of ranking that is no part of a mix: one of `BASELINES`."""
+
+    name: str
 
 
 def default_systems(available: Sequence[Signal], options: SearchOptions) -> list[System]:
@@ -54,11 +72,13 @@ def default_systems(available: Sequence[Signal], options: SearchOptions) -> list
     return [system for system in wanted if set(system.signals) & set(available)]
 
 
-def find_systems(names: Sequence[str], available: Sequence[Signal], options: SearchOptions) -> list[System]:
-    """Systems by name, or by weights such as ``dense=1,bm25=0.2``; without names, the default ones.
+def find_systems(
+    names: Sequence[str | System], available: Sequence[Signal], options: SearchOptions
+) -> tuple[list[System], list[Baseline]]:
+    """Systems by name, or by weights such as ``dense=1,bm25=0.2``, and baselines; without names, the default systems.
 
     Args:
-        names: as a user gives them.
+        names: as a user gives them, ``default`` stands for the default systems; or systems as they are.
         available: signals that the model has.
         options: how the model is searched if nobody says otherwise.
 
@@ -66,25 +86,38 @@ def find_systems(names: Sequence[str], available: Sequence[Signal], options: Sea
         InputError: there is no such system, the model lacks a signal for it, or one is named twice.
     """
     known = {system.name: system for system in default_systems(SIGNALS, options)}
-    if not names:
-        return default_systems(available, options)
-    found = []
-    for name in names:
-        if name not in known and "=" not in name:
-            raise InputError(
-                f"there is no system {name!r}: choose of {', '.join(known)}, or give weights such as dense=1,bm25=0.2"
-            )
-        system = known[name] if name in known else System(name.replace(" ", ""), WeightedSum(read_weights(name)))
-        missing = [signal for signal in system.signals if signal not in available]
-        if missing and name != HYBRID:
-            raise InputError(
-                f"the system {name!r} needs {', '.join(missing)}, and the model gives {', '.join(available)}: leave it "
-                "out, or take another model"
-            )
-        found.append(system)
-    if len({system.name for system in found}) < len(found):
-        raise InputError(f"a system is named twice in {', '.join(names)}: name each once")
-    return found
+    found: list[System] = []
+    for asked in names or [DEFAULT]:
+        if isinstance(asked, System):
+            found.append(_checked(asked, available))
+        elif asked == DEFAULT:
+            found += default_systems(available, options)
+        elif asked not in BASELINES:
+            found.append(_checked(_named(asked, known), available))
+    baselines = [Baseline(name) for name in names if isinstance(name, str) and name in BASELINES]
+    all_names = [*(system.name for system in found), *(baseline.name for baseline in baselines)]
+    if len(set(all_names)) < len(all_names):
+        raise InputError(f"a system is named twice in {', '.join(all_names)}: name each once")
+    return found, baselines
+
+
+def _named(name: str, known: Mapping[str, System]) -> System:
+    if name not in known and "=" not in name:
+        raise InputError(
+            f"there is no system {name!r}: choose of {', '.join((*known, *BASELINES))}, or give weights such as "
+            "dense=1,bm25=0.2"
+        )
+    return known[name] if name in known else System(name.replace(" ", ""), WeightedSum(read_weights(name)))
+
+
+def _checked(system: System, available: Sequence[Signal]) -> System:
+    missing = [signal for signal in system.signals if signal not in available]
+    if missing and system.name != HYBRID:
+        raise InputError(
+            f"the system {system.name!r} needs {', '.join(missing)}, and the model gives {', '.join(available)}: "
+            "leave it out, or take another model"
+        )
+    return system
 
 
 def _alone(signal: Signal) -> System:

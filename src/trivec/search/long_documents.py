@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -15,13 +15,14 @@ from trivec.encode.late_chunking import ChunkedText, encode_chunks
 from trivec.encode.multi_cls import most_tokens
 from trivec.errors import InputError
 from trivec.search.settings import changed_settings, options_from
-from trivec.types import Passage
+from trivec.types import Head, Passage
 
 if TYPE_CHECKING:
     from trivec.search.passages import PassageSplitter
 
-Method: TypeAlias = Literal["passages", "late-chunking", "windows", "mcls"]
+Method: TypeAlias = Literal["passages", "late-chunking", "windows", "mcls", "cut"]
 METHODS: tuple[Method, ...] = get_args(Method)
+_WHOLE: tuple[Method, ...] = ("windows", "cut")
 
 LATE_PASSAGE_TOKENS = 256
 """Of 128 and 256, the better one on training pairs; short enough for its surroundings to tell something new."""
@@ -35,7 +36,8 @@ class LongDocuments:
         method: ``passages`` of the model's window, each encoded by itself; ``late-chunking``, shorter passages encoded
             in sight of each other (`trivec.encode.late_chunking`); ``windows``, one passage a document, encoded in
             overlapping windows (`trivec.encode.windows`); ``mcls``, passages of the model's window with several CLS
-            tokens (`trivec.encode.multi_cls`).
+            tokens (`trivec.encode.multi_cls`); ``cut``, one passage a document, of which the model sees the first
+            window, as most published figures are made.
         passage_tokens: the most tokens of a passage, without its title; None is what the method likes best.
     """
 
@@ -47,8 +49,10 @@ class LongDocuments:
             raise InputError(f"unknown way with long documents {self.method!r}: choose one of {', '.join(METHODS)}")
         if self.passage_tokens is not None and self.passage_tokens < 1:
             raise InputError(f"passage_tokens must be at least 1, got {self.passage_tokens}")
-        if self.passage_tokens is not None and self.method == "windows":
-            raise InputError("passage_tokens has no meaning for 'windows', where a document is one passage: drop it")
+        if self.passage_tokens is not None and self.method in _WHOLE:
+            raise InputError(
+                f"passage_tokens has no meaning for {self.method!r}, where a document is one passage: drop it"
+            )
 
     def check_model(self, encoder: Encoder) -> None:
         """Refuse a method that the model cannot follow.
@@ -82,19 +86,31 @@ class LongDocuments:
 
     def room(self, window: int) -> int:
         """The most tokens of a passage's text where ``window`` tokens are free for it."""
-        if self.method == "windows":
+        if self.method in _WHOLE:
             return sys.maxsize
         preferred = LATE_PASSAGE_TOKENS if self.method == "late-chunking" else window
         return min(window, self.passage_tokens or preferred)
 
-    def encode(self, encoder: Encoder, splitter: PassageSplitter, passages: Sequence[Passage]) -> Embeddings:
-        """The vectors of passages, in order; all passages of a document must be among them, side by side."""
+    def encode(
+        self,
+        encoder: Encoder,
+        splitter: PassageSplitter,
+        passages: Sequence[Passage],
+        heads: Collection[Head] | None = None,
+    ) -> Embeddings:
+        """The vectors of passages, in order; all passages of a document must be among them, side by side.
+
+        Args:
+            encoder: the model.
+            splitter: it made the passages.
+            passages: what is encoded.
+            heads: which vectors; None is all that the model has.
+        """
         if self.method == "late-chunking":
-            return _encode_late(encoder, splitter, passages)
+            return _encode_late(encoder, splitter, passages, heads)
         contents = [splitter.content(passage) for passage in passages]
-        if self.method == "passages":
-            return encoder.encode_documents(contents)
-        return encoder.encode_documents(contents, long_text=self.method)
+        long_text = "cut" if self.method == "passages" else self.method
+        return encoder.encode_documents(contents, heads, long_text=long_text)
 
     def settings(self) -> dict[str, Any]:
         """What differs from the defaults; `from_settings` reads it."""
@@ -110,7 +126,9 @@ class LongDocuments:
         return options_from(cls, settings, "settings")
 
 
-def _encode_late(encoder: Encoder, splitter: PassageSplitter, passages: Sequence[Passage]) -> Embeddings:
+def _encode_late(
+    encoder: Encoder, splitter: PassageSplitter, passages: Sequence[Passage], heads: Collection[Head] | None
+) -> Embeddings:
     order: list[int] = []
     texts: list[ChunkedText] = []
     numbered = list(enumerate(passages))
@@ -119,5 +137,5 @@ def _encode_late(encoder: Encoder, splitter: PassageSplitter, passages: Sequence
         order += [row for row, _ in rows]
         title = splitter.encoded_title(rows[0][1].title)
         texts.append(ChunkedText([passage.text for _, passage in rows], title))
-    vectors = encode_chunks(encoder, texts)
+    vectors = encode_chunks(encoder, texts, heads)
     return vectors.select([row for _, row in sorted(zip(order, range(len(order)), strict=True))])

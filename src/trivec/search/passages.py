@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from trivec.embeddings import Embeddings
@@ -18,7 +18,7 @@ from trivec.encode.encoder import Encoder
 from trivec.encode.tokenizer import TextTokenizer, clean_text
 from trivec.search.chunking import ChunkOptions, chunk
 from trivec.search.long_documents import LongDocuments
-from trivec.types import Document, Passage, join_title
+from trivec.types import Document, Head, Passage, join_title
 
 _SPARE = 2
 """Tokens kept free: the seams between prompt, title and text may tokenise differently from the parts."""
@@ -70,9 +70,11 @@ class PassageSplitter:
             for number, piece in enumerate(chunks)
         ]
 
-    def encode(self, encoder: Encoder, passages: Sequence[Passage]) -> Embeddings:
+    def encode(
+        self, encoder: Encoder, passages: Sequence[Passage], heads: Collection[Head] | None = None
+    ) -> Embeddings:
         """The vectors of passages, in order; all passages of a document must be among them, side by side."""
-        return self.long_documents.encode(encoder, self, passages)
+        return self.long_documents.encode(encoder, self, passages, heads)
 
     def content(self, passage: Passage) -> str:
         """What is encoded for a passage: its title, cut if need be, and its text."""
