@@ -87,6 +87,28 @@ def test_what_the_reader_must_know_is_told(run: Run, model: Path, judged: Path) 
     assert run("eval", model, judged, "--systems", "dense", "--quiet").err == ""
 
 
+def test_pairs_beside_sets(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    sides = [("paris", "the city of paris"), ("a river", "water"), ("bread", "the house")]
+    rows = [{"sentence1": first, "sentence2": second, "score": 3 - n} for n, (first, second) in enumerate(sides)]
+    (workplace / "sts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"src": first, "eng": second, "lang": "ab"[n % 2]} for n, (first, second) in enumerate(sides)]
+    (workplace / "bitext.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = run("eval", model, "sts.jsonl", judged, "bitext.jsonl", "--systems", "dense", "multi", "--out", "results")
+    assert outcome.code == 0
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert ["pairs", "dense", "multi"] in lines
+    assert {"Spearman", "Pearson", "accuracy"} <= {line[0] for line in lines if len(line) == 1}
+    assert lines[-1][:2] == ["6", "pairs,"]
+    stored = json.loads((workplace / "results" / "results.json").read_text())["results"]
+    assert [one.get("pairs", one.get("set")) for one in stored] == ["places", "sts", "bitext"]
+    assert set(stored[2]["by_language"]) == {"a", "b"}
+    page = (workplace / "results" / "report.html").read_text(encoding="utf-8")
+    assert "sts, 3 pairs" in page and "accuracy by language" in page
+    assert run("eval", model, "sts.jsonl", "--out", "pairs").code == 0
+    run("index", judged / "corpus.jsonl", "--out", "library", "--model", model)
+    assert "sts holds pairs, and a library is searched" in run("eval", "library", "sts.jsonl").err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

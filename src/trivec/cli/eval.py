@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
     from trivec.evaluate.judged_sets import JudgedSet
+    from trivec.evaluate.pair_evaluation import PairEvaluation
+    from trivec.evaluate.text_pairs import TextPairs
 
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
@@ -50,7 +52,8 @@ def evaluate(
       trivec eval library --queries queries.jsonl --qrels qrels.tsv
 
     A set is a folder in BEIR layout (corpus.jsonl, queries.jsonl, qrels) or
-    in that of FlagEmbedding, or a file of training examples. Every passage is
+    another, or a file of training examples; or pairs of sentences, graded by
+    how like they are, or translations of each other. Every passage is
     encoded once and scored by every signal; all systems are made of that:
     each signal alone, M3's mixes, and the model's own (hybrid). Documents
     are cut into passages as in a library, and count by their best one.
@@ -97,6 +100,7 @@ def evaluate(
         precision: float32, or int8 for a model that is quantised. Without it:
             what the model's folder says, else float32.
     """
+    from trivec.cli.eval_tables import show
     from trivec.cli.output import emit
     from trivec.cli.sources import is_library
     from trivec.errors import InputError
@@ -115,45 +119,50 @@ def evaluate(
         max_length=max_length,
         without_self=without_self,
     )
-    judged = _sets(sets, split, queries, qrels)
+    wanted = _sets(sets, split, queries, qrels)
     if out is not None:
         results.check_folder(out)
-    found = []
-    measure_all = _in_library if is_library(Path(model)) else _in_model
-    if queries is not None and measure_all is _in_model:
+    in_library = is_library(Path(model))
+    if queries is not None and not in_library:
         raise InputError(f"--queries and --qrels are for libraries, and {model} is none: give folders of sets")
-    for one in measure_all(model, judged, options, cache, precision, output.progress):
-        found.append(one)
+    found = results.Results(options)
+    measured = _in_library if in_library else _in_model
+    for one in measured(model, wanted, options, cache, precision, output.progress):
+        found.add(one)
         _tell(one, output)
         if out is not None:
-            results.write_runs(out, one)
-            results.write_results(out, found, options)
+            results.write_results(out, found)
             write_report(out / results.REPORT, found)
     if card is not None:
         write_card(card, found)
-    emit(output, results.to_dict(found, options) if output.as_json else None, lambda: _show(found))
+    emit(output, results.to_dict(found) if output.as_json else None, lambda: show(found))
     return 0
 
 
 def _in_model(
     model: str,
-    sets: Sequence[JudgedSet],
+    wanted: Sequence[JudgedSet | TextPairs],
     options: EvaluateOptions,
     cache: Path | None,
     precision: Precision | None,
     show_progress: bool,
-) -> Iterator[Evaluation]:
+) -> Iterator[Evaluation | PairEvaluation]:
     from trivec.encode.loading import load
     from trivec.evaluate.evaluation import evaluate as measure_all
+    from trivec.evaluate.judged_sets import JudgedSet
+    from trivec.evaluate.pair_evaluation import evaluate_pairs
 
     encoder = load(model, precision=precision)
-    for judged in sets:
-        yield measure_all(encoder, judged, options, cache, show_progress)
+    for one in wanted:
+        if isinstance(one, JudgedSet):
+            yield measure_all(encoder, one, options, cache, show_progress)
+        else:
+            yield evaluate_pairs(encoder, one, options.systems, show_progress)
 
 
 def _in_library(
     library: str,
-    sets: Sequence[JudgedSet],
+    wanted: Sequence[JudgedSet | TextPairs],
     options: EvaluateOptions,
     cache: Path | None,
     precision: Precision | None,
@@ -161,22 +170,28 @@ def _in_library(
 ) -> Iterator[Evaluation]:
     from trivec.cli.leaving import keep
     from trivec.errors import InputError
+    from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.library_evaluation import evaluate_library
     from trivec.search.collection import open_collection
 
     if cache is not None or precision is not None:
         raise InputError("--cache and --precision are for models, and this is a library: leave them out")
     with keep(open_collection(library, create=False)) as collection:
-        for judged in sets:
-            yield evaluate_library(collection, judged, options, show_progress)
+        for one in wanted:
+            if not isinstance(one, JudgedSet):
+                raise InputError(f"{one.name} holds pairs, and a library is searched: measure a model on them")
+            yield evaluate_library(collection, one, options, show_progress)
 
 
-def _sets(paths: Sequence[Path], split: str | None, queries: Path | None, qrels: Path | None) -> list[JudgedSet]:
+def _sets(
+    paths: Sequence[Path], split: str | None, queries: Path | None, qrels: Path | None
+) -> list[JudgedSet | TextPairs]:
     """The sets that were named, or one of loose files."""
     from trivec.errors import InputError
     from trivec.evaluate.layouts import read_judged
     from trivec.evaluate.layouts.files import judged_set, read_queries
     from trivec.evaluate.runs import read_relevance
+    from trivec.evaluate.text_pairs import read_pairs
 
     if (queries is None) != (qrels is None) or (queries is None) == (not paths):
         raise InputError("give folders of sets, or for a library --queries and --qrels")
@@ -185,11 +200,15 @@ def _sets(paths: Sequence[Path], split: str | None, queries: Path | None, qrels:
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         raise InputError(f"two sets have the same name in {', '.join(names)}: rename one, or measure it by itself")
-    return [read_judged(path, split) for path in paths]
+    return [read_pairs(path) or read_judged(path, split) for path in paths]
 
 
-def _tell(evaluation: Evaluation, output: OutputFlags) -> None:
+def _tell(evaluation: Evaluation | PairEvaluation, output: OutputFlags) -> None:
     """What a reader of the numbers must know."""
+    from trivec.evaluate.evaluation import Evaluation
+
+    if not isinstance(evaluation, Evaluation):
+        return
     name = evaluation.judged.name
     if evaluation.unknown_documents:
         output.note(f"{name}: {evaluation.unknown_documents} relevant documents are not in the corpus")
@@ -197,41 +216,3 @@ def _tell(evaluation: Evaluation, output: OutputFlags) -> None:
     if uncertain:
         told = ", ".join(f"{system} for {count} queries" for system, count in uncertain.items())
         output.note(f"{name}: more --candidates could change {told}")
-
-
-def _show(evaluations: Sequence[Evaluation]) -> None:
-    """A table for each measure: a line for each set, a column for each system, and the means."""
-    from statistics import fmean
-
-    from trivec.cli.output import print_line, print_table
-
-    systems = list(evaluations[0].systems)
-    for name in evaluations[0].systems[systems[0]].measured.values:
-        rows = []
-        for evaluation in evaluations:
-            means = [result.measured.means()[name] for result in evaluation.systems.values()]
-            rows.append([evaluation.judged.name, *(f"{mean:.4f}" for mean in means)])
-        if len(rows) > 1:
-            columns = zip(*(row[1:] for row in rows), strict=True)
-            rows.append(["mean", *(f"{fmean(map(float, column)):.4f}" for column in columns)])
-        print_line([(name, "bold")])
-        print_table(["set", *systems], rows, right=range(1, len(systems) + 1))
-        print_line()
-    _show_costs(evaluations)
-
-
-def _show_costs(evaluations: Sequence[Evaluation]) -> None:
-    from trivec.cli.output import print_line, print_table
-
-    systems = evaluations[-1].systems
-    latencies = {name: result.latency for name, result in systems.items() if result.latency is not None}
-    if latencies:
-        print_line([("milliseconds a search", "bold")])
-        rows = [["half", *(f"{one.p50:.2f}" for one in latencies.values())],
-                ["95 %", *(f"{one.p95:.2f}" for one in latencies.values())]]  # fmt: skip
-        print_table(["take at most", *latencies], rows, right=range(1, len(latencies) + 1))
-        print_line()
-    costs = [evaluation.cost for evaluation in evaluations]
-    passages = max(cost.passages for cost in costs) if latencies else sum(cost.passages for cost in costs)
-    encoding, scoring = sum(cost.encoding_s for cost in costs), sum(cost.scoring_s for cost in costs)
-    print_line([(f"{passages:,} passages, {encoding:.0f} s encoding, {scoring:.0f} s scoring", "dim")])

@@ -6,8 +6,10 @@ from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet
 from trivec.evaluate.layouts import read_judged, read_queries
 from trivec.evaluate.library_evaluation import evaluate_library
 from trivec.evaluate.measures import Measured, Ranking, Relevance, measure, parse_measures
+from trivec.evaluate.pair_evaluation import PairEvaluation, evaluate_pairs
 from trivec.evaluate.presets import PRESETS, preset
 from trivec.evaluate.runs import Run, read_relevance, read_run, write_run
+from trivec.evaluate.text_pairs import TextPairs, read_pairs
 from trivec.evaluate.tuning import Tuned, tune
 
 __all__ = [
@@ -19,18 +21,22 @@ __all__ = [
     "JudgedQuery",
     "JudgedSet",
     "Measured",
+    "PairEvaluation",
     "Ranking",
     "Relevance",
     "Run",
     "SystemResult",
+    "TextPairs",
     "Tuned",
     "compare_runs",
     "evaluate",
     "evaluate_library",
+    "evaluate_pairs",
     "measure",
     "parse_measures",
     "preset",
     "read_judged",
+    "read_pairs",
     "read_queries",
     "read_relevance",
     "read_run",

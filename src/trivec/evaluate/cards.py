@@ -3,54 +3,74 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trivec.errors import InputError
-from trivec.evaluate.evaluation import Evaluation
+from trivec.evaluate.results import Results
 from trivec.tensorfile import write_text
 
 _HEADER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
-_TYPES = {"nDCG": "ndcg", "R": "recall", "RR": "mrr", "AP": "map", "P": "precision", "Success": "hit_rate"}
+_TYPES = {
+    "Spearman": "cosine_spearman",
+    "Pearson": "cosine_pearson",
+    "nDCG": "ndcg",
+    "R": "recall",
+    "RR": "mrr",
+    "AP": "map",
+    "P": "precision",
+    "Success": "hit_rate",
+}
 
 
-def model_index(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """The value of ``model-index``: a result for each set, with every measure of every system.
-
-    Args:
-        evaluations: of one model.
-    """
+def model_index(found: Results) -> list[dict[str, Any]]:
+    """The value of ``model-index``: a result for each set, with every measure of every system."""
     results = []
-    for evaluation in evaluations:
+    for evaluation in found.sets:
         metrics = [
             {"type": _metric_type(measure), "name": f"{measure}, {system}", "value": round(value, 5)}
             for system, result in evaluation.systems.items()
             for measure, value in result.measured.means().items()
         ]
-        dataset = {"name": evaluation.judged.name, "type": evaluation.judged.name}
-        results.append({"task": {"type": "retrieval", "name": "Retrieval"}, "dataset": dataset, "metrics": metrics})
-    return [{"name": evaluations[0].model, "results": results}]
+        results.append(_result("retrieval", "Retrieval", evaluation.judged.name, metrics))
+    for one in found.pairs:
+        metrics = [
+            {"type": _metric_type(measure), "name": f"{measure}, {system}", "value": round(value, 5)}
+            for system, values in one.values.items()
+            for measure, value in values.items()
+        ]
+        task = ("bitext-mining", "Bitext Mining") if one.pairs.grades is None else ("sts", "STS")
+        results.append(_result(*task, one.pairs.name, metrics))
+    return [{"name": found.model, "results": results}]
 
 
-def write_card(path: Path, evaluations: Sequence[Evaluation]) -> None:
+def _result(task: str, task_name: str, dataset: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "task": {"type": task, "name": task_name},
+        "dataset": {"name": dataset, "type": dataset},
+        "metrics": list(metrics),
+    }
+
+
+def write_card(path: Path, found: Results) -> None:
     """Write results into the header of a card, whose text and other fields stay; a card that is not there is begun.
 
     Raises:
         InputError: the header cannot be read.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else f"\n# {evaluations[0].model}\n"
-    found = _HEADER.match(text)
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"\n# {found.model}\n"
+    match = _HEADER.match(text)
     try:
-        header = yaml.safe_load(found[1]) if found is not None else None
+        header = yaml.safe_load(match[1]) if match is not None else None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: its header is no YAML ({str(error).splitlines()[0]}): mend it first") from error
     if header is not None and not isinstance(header, dict):
         raise InputError(f"{path}: its header holds no fields: mend it first")
-    fields = {**(header or {}), "model-index": model_index(evaluations)}
-    body = text[found.end() :] if found is not None else text
+    fields = {**(header or {}), "model-index": model_index(found)}
+    body = text[match.end() :] if match is not None else text
     dumped = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
     write_text(path, f"---\n{dumped}---\n{body}")
 

@@ -9,6 +9,8 @@ from statistics import fmean
 
 from trivec.evaluate.evaluation import Evaluation, SystemResult
 from trivec.evaluate.inspection import InspectedQuery, Seen
+from trivec.evaluate.pair_evaluation import PairEvaluation
+from trivec.evaluate.results import Results
 from trivec.report.bars import bars
 from trivec.report.distributions import distributions
 from trivec.report.heat_map import heat_map
@@ -18,15 +20,21 @@ from trivec.types import HEAD_OF_SIGNAL, Signal
 
 _TEXT = 300
 """Letters of a passage that are shown."""
+_DARKER = "the darker, the nearer to the best of the row"
 
 
-def write_report(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """Write the report of a model on one set or several, each measured by the same systems.
+def write_report(path: Path, results: Results) -> None:
+    """Write the report of a model on sets and pairs.
 
     Args:
         path: of the file.
-        evaluations: of the same model.
+        results: of the same model, all sets by the same systems.
     """
+    parts = _sets(results.sets) if results.sets else []
+    write_page(path, f"{results.model}: retrieval", [*parts, *_pairs(results.pairs)])
+
+
+def _sets(evaluations: Sequence[Evaluation]) -> list[str]:
     systems = list(evaluations[0].systems)
     measures = list(evaluations[0].systems[systems[0]].measured.values)
     main = measures[0]
@@ -41,7 +49,22 @@ def write_report(path: Path, evaluations: Sequence[Evaluation]) -> None:
     parts += [
         _closed(f"{title}, {one.judged.name}", [_article(query, main) for query in one.worst]) for one in evaluations
     ]
-    write_page(path, f"{evaluations[0].model}: retrieval", parts)
+    return parts
+
+
+def _pairs(evaluations: Sequence[PairEvaluation]) -> list[str]:
+    """A table for each set of pairs, and one by language."""
+    parts = []
+    for one in evaluations:
+        systems = list(one.values)
+        measures = list(one.values[systems[0]])
+        rows = {measure: [one.values[name][measure] for name in systems] for measure in measures}
+        parts.append(heat_map(f"{one.pairs.name}, {len(one.pairs.first):,} pairs", systems, rows, _DARKER))
+        languages = {language: [own[name] for name in systems] for language, own in one.by_language.items()}
+        if languages:
+            table = heat_map(f"{measures[0]} by language", systems, languages, _DARKER)
+            parts.append(_closed(f"{one.pairs.name} by language", [table]))
+    return parts
 
 
 def _mean(evaluation: Evaluation, system: str, measure: str) -> float:
@@ -67,7 +90,7 @@ def _values(evaluations: Sequence[Evaluation], systems: Sequence[str], measure: 
     rows = {one.judged.name: [_mean(one, name, measure) for name in systems] for one in evaluations}
     if len(rows) > 1:
         rows["mean"] = [fmean(column) for column in zip(*rows.values(), strict=True)]
-    return heat_map(measure, systems, rows, "the darker, the nearer to the best of the row")
+    return heat_map(measure, systems, rows, _DARKER)
 
 
 def _languages(evaluation: Evaluation, systems: Sequence[str], measure: str) -> str:
@@ -76,7 +99,7 @@ def _languages(evaluation: Evaluation, systems: Sequence[str], measure: str) -> 
         return ""
     rows = {language: [values[name] for name in systems] for language, values in found.items()}
     title = f"{measure} by language of the query, {evaluation.judged.name}"
-    return heat_map(title, systems, rows, "the darker, the nearer to the best of the row")
+    return heat_map(title, systems, rows, _DARKER)
 
 
 def _costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measure: str) -> str:
@@ -123,11 +146,6 @@ def _closed(title: str, parts: Sequence[str]) -> str:
     if not any(parts):
         return ""
     return f"<details><summary>{html.escape(title)}</summary>{''.join(parts)}</details>"
-
-
-def _worst(evaluation: Evaluation, system: str, measure: str) -> str:
-    articles = [_article(one, measure) for one in evaluation.worst]
-    return _closed(f"Worst queries of {system}, {evaluation.judged.name}", articles)
 
 
 def _article(one: InspectedQuery, measure: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -10,14 +11,43 @@ from typing import Any
 
 from trivec.errors import InputError
 from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
+from trivec.evaluate.pair_evaluation import PairEvaluation
 from trivec.evaluate.runs import write_run
 from trivec.tensorfile import write_json
 
 RESULTS, REPORT, RUNS = "results.json", "report.html", "runs"
 
 
-def to_dict(evaluations: Sequence[Evaluation], options: EvaluateOptions) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Results:
+    """A model or library on sets and pairs.
+
+    Attributes:
+        options: how it was measured.
+        sets: results on judged sets, by the same systems.
+        pairs: results on pairs.
+    """
+
+    options: EvaluateOptions
+    sets: list[Evaluation] = field(default_factory=list)
+    pairs: list[PairEvaluation] = field(default_factory=list)
+
+    def add(self, one: Evaluation | PairEvaluation) -> None:
+        """Take one more."""
+        if isinstance(one, Evaluation):
+            self.sets.append(one)
+        else:
+            self.pairs.append(one)
+
+    @property
+    def model(self) -> str:
+        """Whose they are."""
+        return self.sets[0].model if self.sets else self.pairs[0].model
+
+
+def to_dict(results: Results) -> dict[str, Any]:
     """What was measured, of whom and how, as JSON takes it."""
+    options = results.options
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: version(name) for name in ("trivec", "numpy", "ir-measures")},
@@ -29,7 +59,7 @@ def to_dict(evaluations: Sequence[Evaluation], options: EvaluateOptions) -> dict
             "max_length": options.max_length,
             "without_self": options.without_self,
         },
-        "results": [_evaluation(evaluation) for evaluation in evaluations],
+        "results": [_evaluation(one) for one in results.sets] + [_pair_evaluation(one) for one in results.pairs],
     }
 
 
@@ -47,17 +77,14 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
             name: {
                 "weights": {signal: system.weights[signal] for signal in system.weights},
                 "fusion": system.fusion,
-                "values": {measure: round(value, 5) for measure, value in system.measured.means().items()},
+                "values": _rounded(system.measured.means(), 5),
                 "uncertain_queries": system.uncertain,
-                **({} if system.latency is None else {"latency_ms": _rounded(vars(system.latency))}),
+                **({} if system.latency is None else {"latency_ms": _rounded(vars(system.latency), 3)}),
             }
             for name, system in evaluation.systems.items()
         },
         "by_language": {
-            measure: {
-                language: {name: round(value, 5) for name, value in own.items()}
-                for language, own in evaluation.by_language(measure).items()
-            }
+            measure: {language: _rounded(own, 5) for language, own in evaluation.by_language(measure).items()}
             for measure in names
         },
         "cost": {
@@ -70,8 +97,20 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in values.items()}
+def _pair_evaluation(evaluation: PairEvaluation) -> dict[str, Any]:
+    return {
+        "pairs": evaluation.pairs.name,
+        "model": evaluation.model,
+        "fingerprint": evaluation.fingerprint,
+        "count": len(evaluation.pairs.first),
+        "systems": {name: {"values": _rounded(own, 5)} for name, own in evaluation.values.items()},
+        "by_language": {language: _rounded(own, 5) for language, own in evaluation.by_language.items()},
+        "cost": {"encoding_s": round(evaluation.encoding_s, 3)},
+    }
+
+
+def _rounded(values: Mapping[str, float], digits: int) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}
 
 
 def check_folder(folder: Path) -> None:
@@ -86,12 +125,14 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder} is not empty and holds no results: give a new folder")
 
 
-def write_runs(folder: Path, evaluation: Evaluation) -> None:
+def _write_runs(folder: Path, evaluation: Evaluation) -> None:
     """A run file for each system, ``runs/SET/SYSTEM.run``."""
     for name, system in evaluation.systems.items():
         write_run(system.run, folder / RUNS / evaluation.judged.name / f"{name}.run")
 
 
-def write_results(folder: Path, evaluations: Sequence[Evaluation], options: EvaluateOptions) -> None:
-    """``results.json``, whole or not at all."""
-    write_json(folder / RESULTS, to_dict(evaluations, options))
+def write_results(folder: Path, results: Results) -> None:
+    """``results.json``, whole or not at all, and the runs of the last set."""
+    if results.sets:
+        _write_runs(folder, results.sets[-1])
+    write_json(folder / RESULTS, to_dict(results))
