@@ -11,13 +11,37 @@ from trivec.data.bad_lines import BadLines
 from trivec.data.reading import read_examples
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet, from_examples
-from trivec.evaluate.layouts import beir, flag_embedding, miracl, mkqa, mldr, mr_tydi, ms_marco
+from trivec.evaluate.layouts import (
+    air_bench,
+    beir,
+    flag_embedding,
+    miracl,
+    mkqa,
+    mldr,
+    mr_tydi,
+    ms_marco,
+    mteb_tables,
+    narrative_qa,
+    trec,
+)
 from trivec.evaluate.layouts.files import WHAT, read_queries
 
 __all__ = ["LAYOUTS", "read_judged", "read_queries"]
 
-LAYOUTS = (flag_embedding, miracl, mr_tydi, mldr, ms_marco, mkqa, beir)
-"""In the order in which they are tried; the last one tells what is missing."""
+LAYOUTS = (
+    air_bench,
+    flag_embedding,
+    miracl,
+    mr_tydi,
+    trec,
+    mldr,
+    ms_marco,
+    narrative_qa,
+    mkqa,
+    mteb_tables,
+    beir,
+)
+"""In the order in which they are tried: whoever asks for more comes first, and the last one tells what is missing."""
 
 
 def read_judged(path: Path, split: str | None = None) -> JudgedSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet
 from trivec.evaluate.measures import Relevance
 from trivec.evaluate.runs import numbered_lines
+from trivec.search.readers import ReadOptions, read_documents
+from trivec.search.readers.parquet import parquet_rows
 from trivec.search.readers.reading import SourceFile
 from trivec.types import Document
 
 WHAT = "a folder with corpus, queries and judgements, or a file of examples"
 _ENDINGS = ("", ".gz", ".zst")
+_QUERY_ID_FIELDS = ("_id", "id", "query_id", "qid", "query-id")
 _SPLITS = ("dev", "test")
 """Of several splits the first of these that is there, unless one is named."""
 
@@ -63,7 +66,7 @@ def choose_split(there: Mapping[str, Path], split: str | None, folder: Path, wha
 
 
 def read_queries(path: Path, language: str = "") -> dict[str, JudgedQuery]:
-    """Queries by id, from one JSON object a line.
+    """Queries by id, from one JSON object a line, or from the rows of a parquet file.
 
     Args:
         path: a file with ``id`` or ``_id``, ``text``, and a language in ``lang`` or ``language``.
@@ -74,12 +77,12 @@ def read_queries(path: Path, language: str = "") -> dict[str, JudgedQuery]:
     """
     found = []
     for place, row in rows(path):
-        name = next((row[field] for field in ("_id", "id", "query_id", "qid") if row.get(field) is not None), None)
+        name = next((row[field] for field in _QUERY_ID_FIELDS if row.get(field) is not None), None)
         if name is None:
             raise InputError(f"{place}: the query has no _id or id: give each its own")
         own = row.get("lang") or row.get("language") or language
         found.append((place, str(name), row.get("text", row.get("query")), str(own)))
-    return _checked(found)
+    return queries_by_id(found)
 
 
 def read_topics(path: Path, language: str = "") -> dict[str, JudgedQuery]:
@@ -92,10 +95,15 @@ def read_topics(path: Path, language: str = "") -> dict[str, JudgedQuery]:
     for number, line in numbered_lines(path):
         name, _, text = line.partition("\t")
         found.append((f"{path}:{number}", name.strip(), text.strip(), language))
-    return _checked(found)
+    return queries_by_id(found)
 
 
-def _checked(found: Sequence[tuple[str, str, object, str]]) -> dict[str, JudgedQuery]:
+def queries_by_id(found: Iterable[tuple[str, str, object, str]]) -> dict[str, JudgedQuery]:
+    """Queries that were found, each as its place, id, text and language.
+
+    Raises:
+        InputError: one has no text, or an id stands twice.
+    """
     queries: dict[str, JudgedQuery] = {}
     for place, name, text, language in found:
         if not isinstance(text, str) or not text.strip():
@@ -107,17 +115,38 @@ def _checked(found: Sequence[tuple[str, str, object, str]]) -> dict[str, JudgedQ
 
 
 def rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The objects of a file with one a line, and where each stands.
+    """The objects of a file with one a line, or the rows of a parquet file, and where each stands.
 
     Raises:
         InputError: a line is none.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}: check the path")
+    if path.suffix == ".parquet":
+        yield from ((f"{path}, row {number}", row) for number, row in parquet_rows(path))
+        return
     for place, row in read_lines(SourceFile(path, str(path)), BadLines().reading()):
         if not isinstance(row, dict):
             raise InputError(f"{place}: {row!s:.60} is no JSON object: give one a line")
         yield place, row
+
+
+def read_shards(paths: Sequence[Path], options: ReadOptions | None = None) -> list[Document]:
+    """The documents of a corpus in several files or folders.
+
+    Raises:
+        InputError: one cannot be read, or two documents have one id.
+    """
+    documents: dict[str, Document] = {}
+    for path in paths:
+        for document in read_documents(path, options):
+            if document.id in documents:
+                raise InputError(
+                    f"{path}: the id {document.id!r:.80} is already taken in an earlier file of the corpus: give each "
+                    "document its own"
+                )
+            documents[document.id] = document
+    return list(documents.values())
 
 
 def judged_set(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet
-from trivec.evaluate.layouts.files import choose_split, judged_set, needed, read_topics, splits
+from trivec.evaluate.layouts.files import choose_split, judged_set, needed, read_shards, read_topics, splits
 from trivec.evaluate.runs import read_relevance
-from trivec.search.readers import ReadOptions, read_documents
+from trivec.search.readers import ReadOptions
 from trivec.types import Document
 
 _NAME = re.compile(r"(miracl-v[\d.]+-(\w+))")
@@ -50,6 +50,5 @@ def _corpus(folder: Path, name: str) -> list[Document]:
     for place in (folder / own, folder.parent / own, folder / "corpus", folder):
         shards = sorted(place.glob("docs-*.jsonl*"), key=lambda path: (len(path.name), path.name))
         if shards:
-            options = ReadOptions(id_field="docid")
-            return [document for shard in shards for document in read_documents(shard, options)]
+            return read_shards(shards, ReadOptions(id_field="docid"))
     raise InputError(f"{folder} has no {own}/docs-0.jsonl.gz in it or beside it: put the corpus there")

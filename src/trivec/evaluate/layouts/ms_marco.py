@@ -32,10 +32,17 @@ def read(folder: Path, split: str | None) -> JudgedSet:
     there = splits(folder, _JUDGEMENTS)
     chosen = choose_split(there, split, folder, "qrels.SPLIT.tsv")
     queries = read_topics(needed(folder, f"queries.{chosen}.tsv"), "en")
-    return judged_set(folder.name, queries, _passages(needed(folder, "collection.tsv")), read_relevance(there[chosen]))
+    return judged_set(
+        folder.name, queries, read_passages(needed(folder, "collection.tsv")), read_relevance(there[chosen])
+    )
 
 
-def _passages(path: Path) -> list[Document]:
+def read_passages(path: Path) -> list[Document]:
+    """The passages of a file with an id, a tab and the text on each line.
+
+    Raises:
+        InputError: a line has no tab.
+    """
     passages = []
     for number, line in numbered_lines(path):
         name, tab, text = line.partition("\t")

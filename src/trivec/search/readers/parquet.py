@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from trivec.errors import InputError, require
@@ -14,17 +15,33 @@ ROWS_PER_BATCH = 512
 
 def read_parquet(file: SourceFile, reading: Reading) -> Iterator[Found]:
     """The rows of a parquet file, numbered from 1."""
-    parquet = require("pyarrow.parquet", "docs", f"reading {file.path}")
-    return documents_of(_rows(parquet, file, reading), file, reading)
+
+    def wanted(columns: list[str]) -> list[str]:
+        check_columns(columns, str(file.path), reading)
+        return _wanted(columns, reading)
+
+    return documents_of(parquet_rows(file.path, wanted), file, reading)
 
 
-def _rows(parquet: Any, file: SourceFile, reading: Reading) -> Iterator[tuple[int, object]]:  # noqa: ANN401
+def parquet_rows(
+    path: Path, choose: Callable[[list[str]], list[str]] = list
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The fields of each row by name, numbered from 1.
+
+    Args:
+        path: of the file.
+        choose: of all columns, those that are read.
+
+    Raises:
+        InputError: it is no parquet, or damaged.
+        MissingPackageError: pyarrow is not installed.
+    """
+    parquet = require("pyarrow.parquet", "docs", f"reading {path}")
     number = 0
     try:
-        with parquet.ParquetFile(file.path) as table:
-            columns = list(table.schema_arrow.names)
-            check_columns(columns, str(file.path), reading)
-            for batch in table.iter_batches(ROWS_PER_BATCH, columns=_wanted(columns, reading)):
+        with parquet.ParquetFile(path) as table:
+            columns = choose(list(table.schema_arrow.names))
+            for batch in table.iter_batches(ROWS_PER_BATCH, columns=columns):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
@@ -32,7 +49,7 @@ def _rows(parquet: Any, file: SourceFile, reading: Reading) -> Iterator[tuple[in
         raise
     except (OSError, ValueError, NotImplementedError) as error:  # the bases of pyarrow's own errors
         after = f" after row {number:,}" if number else ""
-        raise InputError(f"{file.path}: no readable parquet{after} ({error}): write the file again") from error
+        raise InputError(f"{path}: no readable parquet{after} ({error}): write the file again") from error
 
 
 def _wanted(columns: list[str], reading: Reading) -> list[str]:
