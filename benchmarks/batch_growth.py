@@ -6,7 +6,8 @@ Peaks of a training step with all heads are counted by torch's own record of all
 the whole batch at once and with parts of one passage (``--split checkpointed``), both with gradient checkpointing:
 without it, one passage of 8,192 tokens would take about 18 GB. They grow by the same amount with every query and its
 passage, so the largest batch for a given memory follows from a straight line; one larger batch is measured to check the
-line. The model's positions are extended to the longest texts.
+line. The model's positions are extended to the longest texts. There is no dropout: torch has no fused attention with it
+on a CPU, and would hold tables of tokens times tokens.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def step_of(encoder: TrainableEncoder, mode: Mode, queries: int, tokens: int) ->
 
 def measure(checkpoint: Checkpoint, tokens: int) -> dict[str, float]:
     """Peaks in MB by batch size and mode, the largest batches, and their ratio."""
-    encoder = TrainableEncoder.from_checkpoint(checkpoint, freeze_embeddings=True, max_length=max(LENGTHS))
+    encoder = TrainableEncoder.from_checkpoint(checkpoint, freeze_embeddings=True, dropout=0.0, max_length=max(LENGTHS))
     encoder.gradient_checkpointing_enable()
     step_of(encoder, "whole", 1, 64)()  # first calls allocate what stays
     found: dict[str, float] = {}

@@ -49,7 +49,7 @@ def train(name: str, options: list[str], work: Path, runs: Path) -> Path:
     if not delta.is_file():
         examples = [str(path) for path in sorted((work / "mined").glob("*.jsonl.gz"))]
         new = ["m3", *examples, "--config", str(RECIPE), "--remember", str(work / "states"), "--out", str(run)]
-        command = [sys.executable, "-m", "trivec", "train"]
+        command = [sys.executable, "-m", "trivec.cli", "train"]
         command += ["resume", str(run)] if run.is_dir() else [*new, *SHORTER, *options]
         subprocess.run(command, check=True)
     return delta

@@ -160,6 +160,21 @@ def test_dropout_is_the_models_or_what_was_asked_for(m3: Checkpoint) -> None:
     assert differs(attention_only)
 
 
+@pytest.mark.parametrize("frozen", [{"freeze_embeddings": True}, {"freeze_layers": 1}])
+def test_what_is_frozen_has_no_gradient_under_checkpointing(m3: Checkpoint, frozen: dict[str, Any]) -> None:
+    model = TrainableEncoder.from_checkpoint(m3, **frozen)
+    model.gradient_checkpointing_enable()
+    wants_gradient: list[bool] = []
+    words = model.backbone.get_input_embeddings()
+    words.register_forward_hook(lambda module, given, looked_up: wants_gradient.append(looked_up.requires_grad))
+    ids = torch.arange(5, 11)[None]
+    vectors = model(ids, torch.ones_like(ids))
+    assert vectors.dense is not None and vectors.dense.requires_grad
+    vectors.dense.sum().backward()
+    assert wants_gradient and not any(wants_gradient)
+    model.gradient_checkpointing_disable()
+
+
 def test_gradient_checkpointing_keeps_the_gradient(m3: Checkpoint) -> None:
     encoder = trivec.load(m3.folder, runtime="torch")
     batch = token_batch(encoder, TEXTS)

@@ -188,6 +188,9 @@ class TrainableEncoder(nn.Module):
         kwargs = gradient_checkpointing_kwargs or {"use_reentrant": False}
         self.backbone.config.use_cache = False  # left alone, it is warned of and then turned off
         _renamed(self.backbone, "activation_checkpointing_enable", "gradient_checkpointing_enable")(kwargs)
+        if not kwargs.get("use_reentrant") and getattr(self.backbone, "_require_grads_hook", None) is not None:
+            # transformers asks for the gradient of frozen embeddings: each part of a batch would keep it to the end
+            self.backbone.disable_input_require_grads()
         self.is_gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
