@@ -193,7 +193,10 @@ def test_a_delta_says_which_terms(tmp_path: Path) -> None:
         write_tensors(tmp_path / "delta.safetensors", tensors, metadata)
         assert Delta(tmp_path / "delta.safetensors").sparse_terms == expected
     write_tensors(tmp_path / "delta.safetensors", tensors, {"sparse_terms": "round"})
-    with pytest.raises(CorruptModelError, match="'round', neither cased nor folded"):
+    with pytest.raises(CorruptModelError, match="'round', none of cased, folded"):
+        Delta(tmp_path / "delta.safetensors")
+    write_tensors(tmp_path / "delta.safetensors", tensors, {"pooling": "round"})
+    with pytest.raises(CorruptModelError, match="the pooling 'round', none of cls, mean, max, last"):
         Delta(tmp_path / "delta.safetensors")
 
 

@@ -12,12 +12,15 @@ import torch
 
 import trivec
 from trivec.encode.checkpoints import read_checkpoint
+from trivec.encode.checkpoints.checkpoint import Pooling
 from trivec.encode.delta import Delta
 from trivec.tensorfile import memory_map
+from trivec.train.building import find_model
 from trivec.train.live_encoder import LiveRuntime, live_encoder
 from trivec.train.lora import LoraOptions
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import M3
+from trivec.train.options import TrainOptions
 from trivec.train.saving import save_model
 from trivec.train.split_batch import SplitOptions
 from trivec.train.step_loss import StepLoss
@@ -102,6 +105,17 @@ def test_a_delta_holds_low_rank_updates_and_heads(tiny: Callable[[str], Path], t
     heads = memory_map(folder / "heads.safetensors")
     assert set(delta.heads) == set(heads)
     assert all(np.array_equal(delta.heads[name], heads[name]) for name in heads)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "last"])
+def test_another_pooling_is_saved(
+    pooling: Pooling, tiny: Callable[[str], Path], tmp_path: Path, same_vectors: Callable[..., None]
+) -> None:
+    checkpoint = find_model(TrainOptions(model=str(tiny("m3")), pooling=pooling))
+    encoder = TrainableEncoder.from_checkpoint(checkpoint, freeze_encoder=True)
+    loaded = trivec.load(save_model(encoder, tmp_path, "mine"))
+    assert loaded.checkpoint.pooling == Delta(tmp_path / "delta.safetensors").pooling == pooling
+    same_vectors(loaded.encode_queries(TEXTS, HEADS), live_vectors(encoder))
 
 
 def test_whole_weights_have_no_delta(tiny: Callable[[str], Path], tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 It may hold heads (``sparse.weight``, ``sparse.bias``, ``multi.weight``, ``multi.bias``) and, for any weight W of the
 backbone, a low-rank update ``W.lora_a`` (r, in) and ``W.lora_b`` (out, r), merged as W + scale * B A (Hu et al.
-2021, 2106.09685); ``scale`` stands in the file's metadata and is 1 if absent. So does ``sparse_terms``, which terms the
-lexical head weighs: ``cased`` if absent, or ``folded``.
+2021, 2106.09685); ``scale`` stands in the file's metadata and is 1 if absent. So do ``sparse_terms``, which terms the
+lexical head weighs, ``cased`` if absent, or ``folded``; and ``pooling``, that of the backbone if absent.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from trivec.encode.checkpoints.bge_m3 import stray_tensors
+from trivec.encode.checkpoints.checkpoint import Pooling
 from trivec.encode.sparse_terms import SparseTerms
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import memory_map, read_header
@@ -28,7 +30,7 @@ class Delta:
 
     Raises:
         CorruptModelError: half of a low-rank pair is missing, a tensor is neither of a pair nor of a head, the scale
-            is no number, or the kind of terms is not known.
+            is no number, or the kind of terms or the pooling is not known.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +38,8 @@ class Delta:
         tensors = {name: np.asarray(value, np.float32) for name, value in memory_map(path).items()}
         metadata = read_header(path)[1]
         self._scale = _read_scale(path, metadata)
-        self._sparse_terms = _read_sparse_terms(path, metadata)
+        self._sparse_terms: SparseTerms = _one_of(path, metadata, "sparse_terms", SparseTerms, "cased")
+        self._pooling: Pooling | None = _one_of(path, metadata, "pooling", Pooling, None)
         self._downs = _take(tensors, _DOWN)
         self._ups = _take(tensors, _UP)
         self._heads = tensors
@@ -63,6 +66,11 @@ class Delta:
     def sparse_terms(self) -> SparseTerms:
         """Which terms the lexical head weighs."""
         return self._sparse_terms
+
+    @property
+    def pooling(self) -> Pooling | None:
+        """Which states make the dense vector, if it says so."""
+        return self._pooling
 
     def merge(self, backbone: Iterable[tuple[str, FloatArray]]) -> Iterator[tuple[str, FloatArray]]:
         """The weights of the backbone, updated.
@@ -93,12 +101,15 @@ class Delta:
         return up @ down
 
 
-def _read_sparse_terms(path: Path, metadata: Mapping[str, str]) -> SparseTerms:
-    terms: dict[str, SparseTerms] = {"cased": "cased", "folded": "folded"}
-    text = metadata.get("sparse_terms", "cased")
-    if text not in terms:
-        raise CorruptModelError(f"{path} has the sparse_terms {text!r}, neither cased nor folded: fetch it again")
-    return terms[text]
+def _one_of(path: Path, metadata: Mapping[str, str], name: str, known: Any, absent: Any) -> Any:  # noqa: ANN401
+    """A value of the metadata that is one of a type's."""
+    if name not in metadata:
+        return absent
+    if metadata[name] not in get_args(known):
+        raise CorruptModelError(
+            f"{path} has the {name} {metadata[name]!r}, none of {', '.join(get_args(known))}: fetch it again"
+        )
+    return metadata[name]
 
 
 def _read_scale(path: Path, metadata: Mapping[str, str]) -> float:

@@ -194,7 +194,7 @@ def _checkpoint(folder: Path, model: PackedModel, delta: Delta | None) -> Checkp
         layout="trivec",
         name=name,
         config=plain.read_json(folder / "config.json"),
-        pooling="mean",
+        pooling=(delta.pooling if delta is not None else None) or "mean",
         sparse=sparse,
         multi=training_free_head(model.hidden) if multi is None else MultiHead(multi),
         query_prompt=QUERY_PROMPT,

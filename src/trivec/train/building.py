@@ -47,7 +47,8 @@ def find_model(options: TrainOptions) -> Checkpoint:
         UnknownModelError: it is nowhere.
     """
     checkpoint = find_checkpoint(options.model, precision="float32")
-    return checkpoint if options.sparse_terms is None else replace(checkpoint, sparse_terms=options.sparse_terms)
+    changes: dict[str, Any] = {"sparse_terms": options.sparse_terms, "pooling": options.pooling}
+    return replace(checkpoint, **{name: value for name, value in changes.items() if value is not None})
 
 
 def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEncoder:

@@ -331,6 +331,10 @@ class TrainOptions:
     """What a token's weight counts for: its own id (cased), or the subwords of the
     lower-cased text (folded). Without it: as in the model."""
 
+    pooling: Literal["cls", "mean", "max", "last"] | None = None
+    """Which states become the dense vector: that of the first token, the mean, the
+    largest values, that of the last token. Without it: as in the model."""
+
     freeze: bool = False
     """Train the heads alone and leave the backbone as it is."""
 

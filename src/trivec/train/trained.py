@@ -43,7 +43,8 @@ def delta_tensors(model: TrainableEncoder) -> tuple[dict[str, FloatArray], dict[
         tensors[f"{name}.weight.lora_a"] = _array(layer.lora_a)
         tensors[f"{name}.weight.lora_b"] = _array(layer.lora_b)
     scale = next(iter(layers.values())).scale if layers else 1.0
-    return tensors, {"format": "pt", "scale": repr(scale), "sparse_terms": model.checkpoint.sparse_terms}
+    told = {"sparse_terms": model.checkpoint.sparse_terms, "pooling": model.checkpoint.pooling}
+    return tensors, {"format": "pt", "scale": repr(scale), **told}
 
 
 def head_tensors(model: TrainableEncoder) -> dict[str, FloatArray]:
