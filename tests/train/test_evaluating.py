@@ -16,6 +16,7 @@ import trivec
 from trivec.data.examples import Example
 from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet, from_examples, held_out
 from trivec.evaluate.layouts import read_judged
+from trivec.evaluate.set_vectors import encode_queries
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score
@@ -72,7 +73,7 @@ def test_a_query_has_its_own_prompt(load_tiny: Callable[..., trivec.Encoder]) ->
     queries = [JudgedQuery("a", "the city", "in the book "), JudgedQuery("b", "the city"), JudgedQuery("c", "water")]
     documents = [Document("p", "the city"), Document("q", "water")]
     judged = JudgedSet("set", queries, documents, {"a": {"p": 1}, "b": {"p": 1}, "c": {"q": 1}})
-    encoded = Evaluator(judged)._encode_queries(encoder, HEADS)
+    encoded = encode_queries(encoder, judged.queries, HEADS)
     for row, (query, prompt) in enumerate([("the city", "in the book "), ("the city", ""), ("water", "")]):
         alone = encoder.encode([query], HEADS, prompt)
         np.testing.assert_allclose(encoded.select([row]).dense, alone.dense, atol=1e-5)

@@ -17,7 +17,7 @@ HYBRID = "hybrid"
 """The system that mixes as the model brings it."""
 DEFAULT = "default"
 """Stands for the systems that are measured if none is named."""
-BASELINES = ("bm25-documents", "bm25-words")
+BM25_DOCUMENTS, BM25_WORDS = BASELINES = ("bm25-documents", "bm25-words")
 """BM25 over whole documents, see `trivec.evaluate.whole_documents`."""
 SHORTLIST = 200
 """Passages that published figures score by multi-vectors."""

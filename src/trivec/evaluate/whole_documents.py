@@ -19,7 +19,7 @@ from trivec.evaluate.counted_words import words
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Ranking
 from trivec.evaluate.ranking import best_documents
-from trivec.evaluate.systems import Baseline
+from trivec.evaluate.systems import BM25_DOCUMENTS, Baseline
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import row_weights
 
@@ -71,7 +71,7 @@ def rank_documents(
         depth: documents at most.
         without_self: leave out a document whose id is that of the query.
     """
-    terms: Terms = Subwords(encoder) if baseline.name == "bm25-documents" else Words()
+    terms: Terms = Subwords(encoder) if baseline.name == BM25_DOCUMENTS else Words()
     texts, names = judged.texts, [document.id for document in judged.documents]
     index = Bm25Index()
     for first in range(0, len(names), _BATCH):
