@@ -170,7 +170,7 @@ def evaluate(
     if options.max_length is not None:
         encoder = encoder.shortened(min(options.max_length, encoder.max_length))
     used = tuple(signal for signal in available if any(signal in system.signals for system in systems))
-    unknown = 0 if judged.answers else _check_judgements(judged)
+    unknown = 0 if judged.answers else _unknown_documents(judged)
     heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in used if signal != "bm25"]
     vectors = SetEncoder(encoder, heads, options.long_documents, cache, show_progress)
     found = propose(vectors, judged, used, max(options.candidates, options.depth)) if systems else None
@@ -196,23 +196,11 @@ def evaluate(
     return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown, worst)
 
 
-def _check_judgements(judged: JudgedSet) -> int:
-    """How many relevant documents are not in the set.
-
-    Raises:
-        InputError: none of them is.
-    """
+def _unknown_documents(judged: JudgedSet) -> int:
     if not judged.documents:
         raise InputError(f"{judged.name} has no documents: nothing can be measured on it, give another set")
-    relevant = {name for grades in judged.relevance.values() for name, grade in grades.items() if grade > 0}
     there = {document.id for document in judged.documents}
-    missing = relevant - there
-    if missing == relevant:
-        raise InputError(
-            f"none of the {len(relevant)} documents that {judged.name} judges as relevant is in its corpus (such as "
-            f"{min(missing)!r}; the corpus has {judged.documents[0].id!r}): check that both name documents alike"
-        )
-    return len(missing)
+    return judged.count_unknown(there.__contains__, f"its corpus, which has such as {judged.documents[0].id!r}")
 
 
 def _rankings(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trivec.data.examples import Example
@@ -54,6 +54,25 @@ class JudgedSet:
         if not self.queries:
             raise InputError(f"{self.name} has no judged queries: nothing can be measured on it, give another set")
 
+    def count_unknown(self, is_there: Callable[[str], bool], where: str) -> int:
+        """How many documents are judged as relevant and are not there.
+
+        Args:
+            is_there: asked by document id.
+            where: in words.
+
+        Raises:
+            InputError: none of them is there.
+        """
+        relevant = sorted({name for grades in self.relevance.values() for name, grade in grades.items() if grade > 0})
+        missing = [name for name in relevant if not is_there(name)]
+        if len(missing) == len(relevant):
+            raise InputError(
+                f"none of the {len(relevant)} documents that {self.name} judges as relevant is in {where} (missing is "
+                f"such as {missing[0]!r}): check that both name documents alike"
+            )
+        return len(missing)
+
     @property
     def texts(self) -> dict[str, str]:
         """By document id, with the title before the text."""
@@ -83,6 +102,11 @@ def from_examples(name: str, examples: Iterable[Example], more_passages: Iterabl
     return JudgedSet(name, list(queries.values()), documents, relevance)
 
 
+def hashed(text: str) -> int:
+    """A number of 64 bits that depends on a text alone: order by it is as good as random, and the same every time."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
 def held_out(queries: Iterable[str], share: float, most: int) -> frozenset[int]:
     """Which examples to hold out: all of a query or none, the same ones every time, whatever else is in the data.
 
@@ -97,7 +121,7 @@ def held_out(queries: Iterable[str], share: float, most: int) -> frozenset[int]:
     limit = int(share * 2**64)
     chosen: dict[int, list[int]] = {}
     for number, query in enumerate(queries):
-        key = int.from_bytes(hashlib.blake2b(query.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+        key = hashed(query)
         if key < limit:
             chosen.setdefault(key, []).append(number)
     return frozenset(number for key in sorted(chosen)[:most] for number in chosen[key])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +44,7 @@ def evaluate_library(
     systems, baselines = find_systems(options.systems, library.store.signals, present)
     if baselines:
         raise InputError(f"{baselines[0].name} ranks the documents of a set, and a library is searched: leave it out")
-    unknown = _check_judgements(library, judged)
+    unknown = judged.count_unknown(lambda name: library.get(name) is not None, "the library")
     start = time.perf_counter()
     heads = library.encoder.check_heads(None)
     vectors = library.compression.queries(
@@ -98,14 +97,3 @@ def _search(
         uncertain=0,
         latency=Latency(*np.quantile(taken, [0.5, 0.95]).tolist()),
     )
-
-
-def _check_judgements(library: Collection, judged: JudgedSet) -> int:
-    relevant = sorted({name for grades in judged.relevance.values() for name, grade in grades.items() if grade > 0})
-    missing: Sequence[str] = [name for name in relevant if library.get(name) is None]
-    if len(missing) == len(relevant):
-        raise InputError(
-            f"none of the {len(relevant)} documents that {judged.name} judges as relevant is in the library (such as "
-            f"{missing[0]!r}): check that both name documents alike"
-        )
-    return len(missing)

@@ -6,14 +6,13 @@ so they favour lexical signals, and nothing that is found with them says how goo
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError
-from trivec.evaluate.judged_sets import JudgedQuery
+from trivec.evaluate.judged_sets import JudgedQuery, hashed
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.search.collection import Collection
@@ -45,7 +44,7 @@ def draw_queries(library: Collection, count: int = 200, seed: int = 0) -> Pseudo
     """
     if count < 1:
         raise InputError(f"{count} queries cannot be drawn: give at least 1")
-    drawn = sorted(library.documents(), key=lambda document: _hash(document.id, seed))[:count]
+    drawn = sorted(library.documents(), key=lambda document: hashed(f"{seed}\0{document.id}"))[:count]
     sentences = [_sentences(document.text) for document in drawn]
     telling = _Telling(library, [sentence for own in sentences for sentence in own])
     queries, relevance = [], {}
@@ -90,7 +89,3 @@ def _sentences(text: str) -> list[str]:
     found = [" ".join(text[start:end].split()) for start, end in zip(starts, [*ends, len(text)], strict=True)]
     least, most = _LETTERS
     return [sentence for sentence in found if least <= len(sentence) <= most]
-
-
-def _hash(name: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

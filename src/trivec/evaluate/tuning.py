@@ -8,7 +8,6 @@ standard error of the difference, with fewer signals (Breiman et al. 1984).
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivec.errors import InputError
-from trivec.evaluate.judged_sets import JudgedQuery
+from trivec.evaluate.judged_sets import JudgedQuery, hashed
 from trivec.evaluate.library_pass import propose_from
 from trivec.evaluate.measures import Relevance
 from trivec.evaluate.offline_search import OfflineSearch
@@ -115,7 +114,7 @@ def tune(
             f"{len(answered)} of {len(queries)} queries have an answer in the library, and fewer than {FEWEST_QUERIES} "
             "would choose by chance: judge more queries"
         )
-    queries = sorted(answered, key=lambda query: _hash(query.id, seed))[:_MOST_QUERIES]
+    queries = sorted(answered, key=lambda query: hashed(f"{seed}\0{query.id}"))[:_MOST_QUERIES]
     with Progress("searching", "queries", show_progress, len(queries)) as bar:
         searches = []
         for found in propose_from(library, queries, _DEPTH):
@@ -131,7 +130,7 @@ def tune(
             bar.update(1)
     table = np.stack(values)
     before = trial.values(present)
-    folds = [_hash(query.id, seed) % _FOLDS for query in queries]
+    folds = [hashed(f"{seed}\0{query.id}") % _FOLDS for query in queries]
     after = np.zeros(len(queries))
     for fold in range(_FOLDS):
         inside = np.asarray([own == fold for own in folds])
@@ -207,10 +206,6 @@ def _choose(ways: Sequence[SearchOptions], values: NDArray[np.float64]) -> int:
 
 def _is_alone(way: SearchOptions) -> bool:
     return way.fusion == "weighted-sum" and len(way.weights or {}) == 1
-
-
-def _hash(query: str, seed: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}\0{query}".encode(), digest_size=8).digest(), "big")
 
 
 def _has_answer(library: Collection, grades: Mapping[str, int]) -> bool:
