@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cli_runs import Run
 
@@ -45,7 +47,7 @@ def test_an_extra_that_is_missing_is_no_fault(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(packages, "installed_version", lambda name: None if name == "pypdf" else here(name))
     outcome = run("doctor")
     assert outcome.code == 0
-    assert "pip install 'trivec[docs]'" in outcome.out
+    assert re.search(r"pip install 'trivec\[[a-z,]*docs[a-z,]*\]'", outcome.out)
 
 
 def test_a_check_that_fails_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
