@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,11 @@ from trivec import Embeddings, Encoder
 from trivec.evaluate import ranking
 from trivec.index import Bm25Index
 from trivec.index.queries import term_counts
-from trivec.scoring import dense_scores, maxsim, sparse_scores
+from trivec.scoring import dense_scores, maxsim_scores, sparse_scores
 from trivec.search.fusion import Fusion
 from trivec.search.options import SearchOptions
 from trivec.search.passages import PassageSplitter
-from trivec.types import FloatArray, Passage, Signal
+from trivec.types import FloatArray, Head, Passage, Signal
 
 from common import EvaluationSet, environment, read_set, write_result
 
@@ -69,7 +69,7 @@ def _cached(encoder: Encoder, texts: Sequence[str], kind: str, cache: Path | Non
 def signal_scores(encoded: EncodedSet) -> dict[Signal, FloatArray]:
     """Every signal of every query and passage, (queries, passages) each; BM25 as a share of the query's most.
 
-    Learned sparse weights where the model has them.
+    Of the heads, those that the model has.
     """
     index = Bm25Index()
     names = [passage.id for passage in encoded.passages]
@@ -80,15 +80,13 @@ def signal_scores(encoded: EncodedSet) -> dict[Signal, FloatArray]:
         counts = term_counts(query)
         most = sum(index.weights(counts).values())
         row[:] = index.score_passages(counts, names) / (most or 1.0)
-    assert encoded.queries.multi is not None and encoded.documents.multi is not None
-    signals: dict[Signal, FloatArray] = {
-        "dense": dense_scores(encoded.queries, encoded.documents),
-        "bm25": bm25,
-        "multi": maxsim(encoded.queries.multi, encoded.documents.multi),
+    scorers: dict[Head, Callable[[Embeddings, Embeddings], FloatArray]] = {
+        "dense": dense_scores,
+        "sparse": sparse_scores,
+        "multi": maxsim_scores,
     }
-    if encoded.documents.sparse is not None:
-        signals["sparse"] = sparse_scores(encoded.queries, encoded.documents)
-    return signals
+    there = [head for head in scorers if head in encoded.documents.heads]
+    return {"bm25": bm25, **{head: scorers[head](encoded.queries, encoded.documents) for head in there}}
 
 
 def system_scores(system: str, row: dict[Signal, FloatArray], options: SearchOptions) -> FloatArray:
