@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from copy_task import every, losses, options, rows, write, write_beir
@@ -18,6 +19,7 @@ from copy_task import every, losses, options, rows, write, write_beir
 from trivec.errors import InputError
 from trivec.train.options import LoraFields, TrainOptions
 from trivec.train.runs import RunFolder, complete_checkpoints, mark_complete
+from trivec.train.trainer import refuse_stage_3
 from trivec.train.training import TrainResult, resume, train
 
 
@@ -73,6 +75,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(recipe: TrainOptions, tmp_path: Path)
     assert weights[0] == weights[1]
     finished_again = resume(run.path)
     assert (finished_again.steps, finished_again.table) == (8, whole.table)
+
+
+def test_deepspeed_at_stage_3_is_refused() -> None:
+    refuse_stage_3(None)
+    refuse_stage_3(SimpleNamespace(zero_stage=2))
+    with pytest.raises(InputError, match="stage 3 does not work here: take its stage 1 or 2, or FSDP"):
+        refuse_stage_3(SimpleNamespace(zero_stage=3))
 
 
 def test_a_half_written_checkpoint_is_ignored(recipe: TrainOptions, tmp_path: Path) -> None:

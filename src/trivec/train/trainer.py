@@ -18,7 +18,7 @@ from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerCont
 from transformers.trainer_callback import PrinterCallback
 
 from trivec.encode.encoder import Encoder
-from trivec.errors import CorruptModelError
+from trivec.errors import CorruptModelError, InputError
 from trivec.train.evaluating import Evaluator
 from trivec.train.feeding import PlanLoader
 from trivec.train.live_encoder import LiveRuntime
@@ -75,6 +75,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         self._loader, self._run, self._measuring, self._records = loader, run, measuring, records
         self._keep, self._head_rate = keep_checkpoints, head_learning_rate
         super().__init__(model=loss, args=args, callbacks=list(callbacks))
+        refuse_stage_3(getattr(self.accelerator.state, "deepspeed_plugin", None))
         if self._is_sharded:
             loss.split = replace(loss.split, equal_parts=True)
         self.remove_callback(ProgressCallback)
@@ -206,6 +207,19 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
             return None
         state: dict[str, Tensor] = self.accelerator.get_state_dict(self.model_wrapped)
         return {name.removeprefix("encoder."): value for name, value in state.items()}
+
+
+def refuse_stage_3(deepspeed: Any) -> None:  # noqa: ANN401
+    """Say before the first step that DeepSpeed's stage 3 would come to no end: one rank alone makes what is saved.
+
+    Args:
+        deepspeed: accelerate's plugin, or None.
+
+    Raises:
+        InputError: it is at stage 3.
+    """
+    if deepspeed is not None and deepspeed.zero_stage == 3:
+        raise InputError("DeepSpeed's stage 3 does not work here: take its stage 1 or 2, or FSDP for sharded weights")
 
 
 def _is_head(name: str) -> bool:
