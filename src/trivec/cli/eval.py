@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision
+from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision, Several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.pair_evaluation import PairEvaluation
     from trivec.evaluate.text_pairs import TextPairs
-
-Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
 def evaluate(

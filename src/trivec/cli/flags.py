@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trivec.search.long_documents import LongDocuments
     from trivec.search.readers import ReadOptions
 
+Several: TypeAlias = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+"""Words after an option or a verb, as many as there are."""
+
 Precision: TypeAlias = Literal["float32", "int8"]
 """Spelled out, because help must not import `trivec.encode.checkpoints.checkpoint.Precision` and numpy with it."""
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision
+from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision, Several
 
 if TYPE_CHECKING:
     from trivec.evaluate.mteb import TaskRun
 
-Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
-
 
 def mteb(
     model: str,
-    tasks: Annotated[tuple[str, ...], Parameter(consume_multiple=True)],
+    tasks: Several,
     /,
     *,
     out: Path,
