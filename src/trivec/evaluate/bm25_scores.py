@@ -6,13 +6,23 @@ scale of a cosine in a mix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 
 from trivec.embeddings import Embeddings
 from trivec.index.bm25 import Bm25Index, saturated
 from trivec.index.queries import term_counts
-from trivec.types import FloatArray
+from trivec.types import FloatArray, Passage
+
+
+def index_parts(parts: Sequence[Sequence[Passage]], terms: Sequence[sp.csr_array]) -> Bm25Index:
+    """The index of all passages, from the counts of each part."""
+    index = Bm25Index()
+    for part, counts in zip(parts, terms, strict=True):
+        index.add([passage.id for passage in part], counts)
+    return index
 
 
 class Bm25Scores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +30,24 @@ def model_index(found: Results) -> list[dict[str, Any]]:
     """The value of ``model-index``: a result for each set, with every measure of every system."""
     results = []
     for evaluation in found.sets:
-        metrics = [
-            {"type": _metric_type(measure), "name": f"{measure}, {system}", "value": round(value, 5)}
-            for system, result in evaluation.systems.items()
-            for measure, value in result.measured.means().items()
-        ]
-        results.append(_result("retrieval", "Retrieval", evaluation.judged.name, metrics))
+        means = {system: result.measured.means() for system, result in evaluation.systems.items()}
+        results.append(_result("retrieval", "Retrieval", evaluation.judged.name, means))
     for one in found.pairs:
-        metrics = [
-            {"type": _metric_type(measure), "name": f"{measure}, {system}", "value": round(value, 5)}
-            for system, values in one.values.items()
-            for measure, value in values.items()
-        ]
         task = ("bitext-mining", "Bitext Mining") if one.pairs.grades is None else ("sts", "STS")
-        results.append(_result(*task, one.pairs.name, metrics))
+        results.append(_result(*task, one.pairs.name, one.values))
     return [{"name": found.model, "results": results}]
 
 
-def _result(task: str, task_name: str, dataset: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _result(task: str, task_name: str, dataset: str, values: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """One result, with every value by system and measure."""
     return {
         "task": {"type": task, "name": task_name},
         "dataset": {"name": dataset, "type": dataset},
-        "metrics": list(metrics),
+        "metrics": [
+            {"type": _metric_type(measure), "name": f"{measure}, {system}", "value": round(value, 5)}
+            for system, own in values.items()
+            for measure, value in own.items()
+        ],
     }
 
 

@@ -19,12 +19,12 @@ from trivec.evaluate.ranking import best_documents, could_enter, total_scores
 from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Cost, Pass, propose
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.evaluate.systems import System, find_systems
+from trivec.evaluate.systems import System, find_systems, signals_of
 from trivec.evaluate.whole_documents import rank_documents
 from trivec.search.fusion import fusion_name
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
-from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head, Signal
+from trivec.types import HEAD_OF_SIGNAL, Head, Signal
 
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 _LEAST_DEPTH = 100
@@ -163,7 +163,7 @@ def evaluate(
     """
     options = options or EvaluateOptions()
     options.check(judged)
-    available = tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in encoder.heads)
+    available = signals_of(encoder.heads)
     own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
     systems, baselines = find_systems(options.systems, available, own_mix)
     mixes = {system.name: system for system in systems}

@@ -18,7 +18,7 @@ from scipy.stats import pearsonr, spearmanr
 from trivec.embeddings import Embeddings
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
-from trivec.evaluate.systems import System, find_systems
+from trivec.evaluate.systems import System, find_systems, signals_of
 from trivec.evaluate.text_pairs import TextPairs
 from trivec.progress import Progress
 from trivec.scoring import (
@@ -30,7 +30,7 @@ from trivec.scoring import (
     sparse_scores,
 )
 from trivec.search.options import SearchOptions
-from trivec.types import HEAD_OF_SIGNAL, SIGNALS, FloatArray, Head, Signal
+from trivec.types import HEAD_OF_SIGNAL, FloatArray, Head, Signal
 
 
 def _both_ways(first: Embeddings, second: Embeddings) -> FloatArray:
@@ -84,7 +84,7 @@ def evaluate_pairs(
     """
     if len(pairs.first) < 2:
         raise InputError(f"{pairs.name} has {len(pairs.first)} pairs: nothing can be measured on fewer than two")
-    available = tuple(signal for signal in SIGNALS if signal != "bm25" and HEAD_OF_SIGNAL[signal] in encoder.heads)
+    available = tuple(signal for signal in signals_of(encoder.heads) if signal != "bm25")
     own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
     mixes, baselines = find_systems(systems, available, own_mix)
     if baselines:

@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import scipy.sparse as sp
-
 from trivec.embeddings import Embeddings
-from trivec.evaluate.bm25_scores import Bm25Scores
+from trivec.evaluate.bm25_scores import Bm25Scores, index_parts
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.proposals import Proposals
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.index.bm25 import Bm25Index
 from trivec.scoring import dense_scores, maxsim_scores, sparse_scores
 from trivec.types import FloatArray, Head, Passage, Signal
 
@@ -72,7 +69,7 @@ def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], d
     terms = [vectors.encoder.count_terms(vectors.contents(part)) for part in parts] if "bm25" in signals else []
     queries = vectors.encode_queries(judged.queries)
     clock.take("encoding")
-    bm25 = Bm25Scores(_index(parts, terms), queries) if terms else None
+    bm25 = Bm25Scores(index_parts(parts, terms), queries) if terms else None
     proposals = Proposals(len(queries), signals, depth)
     first, size = 0, dict[Head, int]()
     clock.take("scoring")
@@ -102,13 +99,6 @@ class _Clock:
         now = time.perf_counter()
         self.taken[what] += now - self._last
         self._last = now
-
-
-def _index(parts: Sequence[Sequence[Passage]], terms: Sequence[sp.csr_array]) -> Bm25Index:
-    index = Bm25Index()
-    for part, counts in zip(parts, terms, strict=True):
-        index.add([passage.id for passage in part], counts)
-    return index
 
 
 def _bytes_by_head(vectors: Embeddings) -> dict[Head, int]:

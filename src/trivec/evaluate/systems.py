@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from trivec.scoring import M3_WEIGHTS
 from trivec.search.fusion import Fusion, WeightedSum
 from trivec.search.fusion.typed_weights import read_weights
 from trivec.search.options import SearchOptions
-from trivec.types import SIGNALS, Signal
+from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Head, Signal
 
 HYBRID = "hybrid"
 """The system that mixes as the model brings it."""
@@ -55,6 +55,11 @@ class Baseline:
     """A way of ranking that is no part of a mix: one of `BASELINES`."""
 
     name: str
+
+
+def signals_of(heads: Collection[Head]) -> tuple[Signal, ...]:
+    """The signals that a model with these heads can rank by, in their usual order."""
+    return tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in heads)
 
 
 def default_systems(available: Sequence[Signal], options: SearchOptions) -> list[System]:

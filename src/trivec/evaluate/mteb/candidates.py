@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from trivec.embeddings import Embeddings
-from trivec.evaluate.bm25_scores import Bm25Scores
+from trivec.evaluate.bm25_scores import Bm25Scores, index_parts
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.proposals import Proposed
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.index.bm25 import Bm25Index
 from trivec.scoring import score
 from trivec.types import HEAD_OF_SIGNAL, FloatArray, IntArray, Passage, Signal
 
@@ -62,10 +61,7 @@ class CandidateScores:
         if "bm25" not in self._signals:
             return
         terms = [vectors.encoder.count_terms(vectors.contents(part)) for part in parts]
-        index = Bm25Index()
-        for part, counts in zip(parts, terms, strict=True):
-            index.add([passage.id for passage in part], counts)
-        scores = Bm25Scores(index, queries)
+        scores = Bm25Scores(index_parts(parts, terms), queries)
         starts = itertools.accumulate(map(len, parts), initial=0)
         yield from (scores.of(counts, first) for counts, first in zip(terms, starts, strict=False))
 

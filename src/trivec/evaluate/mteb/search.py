@@ -20,11 +20,11 @@ from trivec.evaluate.proposals import Proposed
 from trivec.evaluate.ranking import best_documents, could_enter, total_scores
 from trivec.evaluate.scoring_pass import propose
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.evaluate.systems import Baseline, System, find_systems
+from trivec.evaluate.systems import Baseline, System, find_systems, signals_of
 from trivec.evaluate.whole_documents import rank_documents
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
-from trivec.types import HEAD_OF_SIGNAL, SIGNALS, Document, Head, Signal
+from trivec.types import HEAD_OF_SIGNAL, Document, Head, Signal
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
@@ -95,7 +95,7 @@ class MtebSearch:
     def _signals(self) -> tuple[Signal, ...]:
         if isinstance(self._found, Baseline):
             return ()
-        available = _available(self.encoder)
+        available = signals_of(self.encoder.heads)
         return tuple(signal for signal in self._found.signals if signal in available)
 
     def index(self, corpus: CorpusDatasetType, **task: object) -> None:
@@ -183,15 +183,11 @@ def find_system(encoder: Encoder, name: str) -> System | Baseline:
         InputError: there is no such system, or the model lacks a signal for it.
     """
     options = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
-    systems, baselines = find_systems([name], _available(encoder), options)
+    systems, baselines = find_systems([name], signals_of(encoder.heads), options)
     found: list[System | Baseline] = [*systems, *baselines]
     if len(found) != 1:
         raise InputError(f"mteb takes one system at a time, and {name!r} stands for several: name each of them")
     return found[0]
-
-
-def _available(encoder: Encoder) -> tuple[Signal, ...]:
-    return tuple(signal for signal in SIGNALS if HEAD_OF_SIGNAL[signal] in encoder.heads)
 
 
 def _queries(queries: QueryDatasetType, task_metadata: TaskMetadata) -> list[JudgedQuery]:
