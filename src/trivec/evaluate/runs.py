@@ -94,16 +94,24 @@ def read_relevance(path: Path) -> dict[str, dict[str, int]]:
                 f"{path}:{number}: {line!r:.60} is no judgement: give query, document and a whole number, or the four "
                 "columns of TREC"
             )
-        query, document = cells[0].strip(), cells[-2].strip()
-        grades = relevance.setdefault(query, {})
-        if grades.setdefault(document, int(grade)) != int(grade):
-            raise InputError(
-                f"{path}:{number}: document {document!r:.80} is judged {grades[document]} and {int(grade)} for query "
-                f"{query!r:.80}: leave one of the lines out"
-            )
+        add_grade(relevance, cells[0].strip(), cells[-2].strip(), int(grade), f"{path}:{number}")
     if not relevance:
         raise InputError(f"{path} holds no judgements: give query, document and grade on each line")
     return relevance
+
+
+def add_grade(relevance: dict[str, dict[str, int]], query: str, document: str, grade: int, place: str) -> None:
+    """Take a judgement that was found at a place.
+
+    Raises:
+        InputError: the pair is judged already, and differently.
+    """
+    known = relevance.setdefault(query, {}).setdefault(document, grade)
+    if known != grade:
+        raise InputError(
+            f"{place}: document {document!r:.80} is judged {known} and {grade} for query {query!r:.80}: leave one of "
+            "the lines out"
+        )
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from trivec.errors import InputError
 from trivec.evaluate.layouts.files import rows
+from trivec.evaluate.runs import add_grade
 
 _QUERY_FIELDS = ("qid", "query-id", "query_id")
 _DOCUMENT_FIELDS = ("docid", "corpus-id", "corpus_id", "doc_id", "pid")
@@ -33,12 +34,7 @@ def read_judgements(paths: Iterable[Path]) -> dict[str, dict[str, int]]:
                     f"{place}: {row!s:.80} is no judgement: give qid, docid and relevance, or query-id, corpus-id and "
                     "score, a whole number"
                 )
-            known = relevance.setdefault(str(query), {}).setdefault(str(document), grade)
-            if known != grade:
-                raise InputError(
-                    f"{place}: document {document!r:.80} is judged {known} and {grade} for query {query!r:.80}: leave "
-                    "one of the lines out"
-                )
+            add_grade(relevance, str(query), str(document), grade, place)
     return relevance
 
 
