@@ -11,10 +11,11 @@ import pytest
 
 from trivec import Encoder
 from trivec.errors import InputError
-from trivec.evaluate import set_vectors
+from trivec.evaluate import evaluation, set_vectors
 from trivec.evaluate.evaluation import EvaluateOptions, evaluate
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import measure
+from trivec.evaluate.set_vectors import SetEncoder
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import dense_scores, maxsim_scores, sparse_scores
@@ -120,9 +121,34 @@ def test_vectors_are_kept_and_a_stopped_run_goes_on(
     assert calls == 3 + kept - 2
     again = evaluate(encoder, judged, cache=tmp_path)
     assert calls == 3 + kept - 2
+    assert again.cost.encoded == 0
+    assert again.cost.passages_per_s is None
+    assert first.cost.encoded == first.cost.passages - sum(
+        map(len, SetEncoder(encoder, []).split(judged.documents)[:2])
+    )
     for system, result in first.systems.items():
         assert result.run == again.systems[system].run
         assert result.run.rankings == evaluate(encoder, judged).systems[system].run.rankings
+
+
+@pytest.mark.parametrize("step", [1, 8])
+def test_a_ranking_that_more_candidates_would_change_is_told(
+    step: int, judged: JudgedSet, load_tiny: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "_LEAST_DEPTH", 6)
+    encoder = load_tiny("m3")
+    relevance = {query: {"d0": 1} for query in judged.relevance}
+    few = replace(judged, documents=judged.documents[::step], relevance=relevance)
+    told = []
+    for candidates in (6, 9, 12, 1000):
+        options = EvaluateOptions(["dense+sparse", "hybrid"], ["R@6"], candidates=candidates)
+        found = evaluate(encoder, few, options)
+        exact = evaluate(encoder, few, replace(options, candidates=1000))
+        for name, result in found.systems.items():
+            rankings = exact.systems[name].run.rankings
+            assert sum(own != rankings[query] for query, own in result.run.rankings.items()) <= result.uncertain
+        told.append(sum(result.uncertain for result in found.systems.values()))
+    assert told[0] > told[1] >= told[2] >= told[3] == 0
 
 
 def test_values_by_language(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from trivec.cli.output import print_line, print_table
+from trivec.evaluate.costs import total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +50,8 @@ def _show_costs(evaluations: Sequence[Evaluation]) -> None:
                 ["95 %", *(f"{one.p95:.2f}" for one in latencies.values())]]  # fmt: skip
         print_table(["take at most", *latencies], rows, right=range(1, len(latencies) + 1))
         print_line()
-    costs = [evaluation.cost for evaluation in evaluations]
-    passages = max(cost.passages for cost in costs) if latencies else sum(cost.passages for cost in costs)
-    encoding, scoring = sum(cost.encoding_s for cost in costs), sum(cost.scoring_s for cost in costs)
-    print_line([(f"{passages:,} passages, {encoding:.0f} s encoding, {scoring:.0f} s scoring", "dim")])
+    cost = total_cost([evaluation.cost for evaluation in evaluations])
+    print_line([(str(cost), "dim")])
 
 
 def _show_pairs(evaluations: Sequence[PairEvaluation]) -> None:

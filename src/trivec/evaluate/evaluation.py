@@ -12,12 +12,13 @@ import numpy as np
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.answers import judge
+from trivec.evaluate.costs import Cost
 from trivec.evaluate.inspection import InspectedQuery, worst_queries
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Measured, Ranking, Ties, measure, parse_measures
 from trivec.evaluate.ranking import best_documents, could_enter, total_scores
 from trivec.evaluate.runs import Run
-from trivec.evaluate.scoring_pass import Cost, Pass, propose
+from trivec.evaluate.scoring_pass import Pass, propose
 from trivec.evaluate.set_vectors import SetEncoder
 from trivec.evaluate.systems import System, find_systems, signals_of
 from trivec.evaluate.whole_documents import rank_documents
@@ -190,7 +191,7 @@ def evaluate(
         )
         for name, own in rankings.items()
     }
-    cost = found.cost if found is not None else Cost(0.0, 0.0, 0, {})
+    cost = found.cost if found is not None else Cost()
     cost = replace(cost, scoring_s=cost.scoring_s + time.perf_counter() - start)
     worst = _worst_queries(found, judged, results[systems[-1].name]) if found is not None else []
     return Evaluation(judged, encoder.name, encoder.fingerprint.digest, results, cost, unknown, worst)
@@ -209,12 +210,14 @@ def _rankings(
     """By system: rankings of each query, and for how many queries a passage on no list could have entered."""
     rankings: dict[str, dict[str, Ranking]] = {system.name: {} for system in systems}
     uncertain = dict.fromkeys(rankings, 0)
+    documents = set(found.owners)
     for query, proposed in zip(judged.queries, found.proposals, strict=True):
         own = query.id if options.without_self else None
+        room = min(options.depth, len(documents) - (own in documents))
         for system in systems:
             numbers, totals = total_scores(system, proposed)
             ranking = best_documents(numbers, totals, found.owners, options.depth, own)
-            lowest = min(ranking.values()) if len(ranking) == options.depth else -np.inf
+            lowest = min(ranking.values()) if len(ranking) == room else -np.inf
             uncertain[system.name] += could_enter(system, proposed) > lowest
             rankings[system.name][query.id] = ranking
     return rankings, uncertain

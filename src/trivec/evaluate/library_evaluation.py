@@ -9,11 +9,11 @@ import numpy as np
 
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError
+from trivec.evaluate.costs import Cost
 from trivec.evaluate.evaluation import EvaluateOptions, Evaluation, Latency, SystemResult
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Ranking, measure
 from trivec.evaluate.runs import Run
-from trivec.evaluate.scoring_pass import Cost
 from trivec.evaluate.systems import HYBRID, System, find_systems
 from trivec.progress import Progress
 from trivec.search.collection import Collection
@@ -50,7 +50,7 @@ def evaluate_library(
     vectors = library.compression.queries(
         library.encoder.encode_queries([query.text for query in judged.queries], heads)
     )
-    encoding_s, start = time.perf_counter() - start, time.perf_counter()
+    queries_s, start = time.perf_counter() - start, time.perf_counter()
     results = {}
     with Progress("searching", "queries", show_progress, len(systems) * len(vectors)) as bar:
         for system in systems:
@@ -58,7 +58,8 @@ def evaluate_library(
             results[system.name] = _search(library, judged, vectors, system, way, options)
             bar.update(len(vectors))
     info = library.info()
-    cost = Cost(encoding_s, time.perf_counter() - start, info.passages, {}, info.bytes)
+    scoring_s = time.perf_counter() - start
+    cost = Cost(queries_s, scoring_s=scoring_s, passages=info.passages, library_bytes=info.bytes)
     return Evaluation(judged, library.encoder.name, library.encoder.fingerprint.digest, results, cost, unknown, [])
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from trivec.evaluate.costs import total_cost
 from trivec.evaluate.evaluation import Evaluation, SystemResult
 from trivec.evaluate.inspection import InspectedQuery, Seen
 from trivec.evaluate.pair_evaluation import PairEvaluation
@@ -72,17 +73,13 @@ def _mean(evaluation: Evaluation, system: str, measure: str) -> float:
 
 
 def _facts(evaluations: Sequence[Evaluation]) -> str:
-    costs = [evaluation.cost for evaluation in evaluations]
+    cost = total_cost([evaluation.cost for evaluation in evaluations])
     queries = sum(len(evaluation.judged.queries) for evaluation in evaluations)
     documents = sum(len(evaluation.judged.documents) for evaluation in evaluations)
-    encoding, scoring = sum(cost.encoding_s for cost in costs), sum(cost.scoring_s for cost in costs)
-    where = f"{documents:,} documents in {sum(cost.passages for cost in costs):,} passages"
-    if costs[0].library_bytes:
-        where = f"a library of {costs[0].passages:,} passages in {costs[0].library_bytes / 1e6:,.1f} MB"
-    told = (
-        f"{queries:,} queries, {where}. Encoding took {encoding:,.1f} s, scoring by all systems {scoring:,.1f} s. "
-        f"Vectors: {evaluations[0].fingerprint}."
-    )
+    where = f"{documents:,} documents in {cost.passages:,} passages"
+    if cost.library_bytes:
+        where = f"a library of {evaluations[0].cost.passages:,} passages in {cost.library_bytes / 1e6:,.1f} MB"
+    told = f"{queries:,} queries, {where}. Time: {cost}. Vectors: {evaluations[0].fingerprint}."
     return f'<p class="soft">{html.escape(told)}</p>'
 
 
@@ -109,11 +106,8 @@ def _costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measur
     if latency:
         times = {name: (one.p50, means[name]) for name, one in latency.items()}
         return scatter("Quality and time", times, "milliseconds for a search, half of them take no longer", measure)
-    passages = sum(evaluation.cost.passages for evaluation in evaluations)
-    size: dict[str, float] = {}
-    for evaluation in evaluations:
-        for head, count in evaluation.cost.bytes_by_head.items():
-            size[head] = size.get(head, 0.0) + count / passages
+    cost = total_cost([evaluation.cost for evaluation in evaluations])
+    size = {head: count / cost.passages for head, count in cost.bytes_by_head.items()}
     points = {
         name: (sum(size.get(HEAD_OF_SIGNAL[signal], 0.0) for signal in result.weights), means[name])
         for name, result in systems.items()

@@ -87,13 +87,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
             measure: {language: _rounded(own, 5) for language, own in evaluation.by_language(measure).items()}
             for measure in names
         },
-        "cost": {
-            "encoding_s": round(evaluation.cost.encoding_s, 3),
-            "scoring_s": round(evaluation.cost.scoring_s, 3),
-            "passages": evaluation.cost.passages,
-            "bytes_by_head": dict(evaluation.cost.bytes_by_head),
-            "library_bytes": evaluation.cost.library_bytes,
-        },
+        "cost": evaluation.cost.to_dict(),
     }
 
 

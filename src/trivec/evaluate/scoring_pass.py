@@ -9,6 +9,7 @@ from functools import cached_property
 
 from trivec.embeddings import Embeddings
 from trivec.evaluate.bm25_scores import Bm25Scores, index_parts
+from trivec.evaluate.costs import Cost
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.proposals import Proposals
 from trivec.evaluate.set_vectors import SetEncoder
@@ -20,25 +21,6 @@ _SCORERS: Mapping[Signal, Callable[[Embeddings, Embeddings], FloatArray]] = {
     "sparse": sparse_scores,
     "multi": maxsim_scores,
 }
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What measuring took.
-
-    Attributes:
-        encoding_s: encoding queries and passages, or reading their vectors.
-        scoring_s: everything else.
-        passages: how many there are.
-        bytes_by_head: of all passages in single precision.
-        library_bytes: of a library on disk; 0 where none was measured.
-    """
-
-    encoding_s: float
-    scoring_s: float
-    passages: int
-    bytes_by_head: Mapping[Head, int]
-    library_bytes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +49,16 @@ def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], d
     clock = _Clock()
     parts = vectors.split(judged.documents)
     terms = [vectors.encoder.count_terms(vectors.contents(part)) for part in parts] if "bm25" in signals else []
+    kept = [vectors.is_kept(part) for part in parts]
+    clock.take("scoring")
     queries = vectors.encode_queries(judged.queries)
-    clock.take("encoding")
+    clock.take("queries")
     bm25 = Bm25Scores(index_parts(parts, terms), queries) if terms else None
     proposals = Proposals(len(queries), signals, depth)
     first, size = 0, dict[Head, int]()
     clock.take("scoring")
     for number, part in enumerate(vectors.encode_parts(parts)):
-        clock.take("encoding")
+        clock.take("reading" if kept[number] else "encoding")
         scores = {signal: scorer(queries, part) for signal, scorer in _SCORERS.items() if signal in signals}
         if bm25 is not None:
             scores["bm25"] = bm25.of(terms[number], first)
@@ -84,14 +68,17 @@ def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], d
             size[head] = size.get(head, 0) + count
         clock.take("scoring")
     passages = [passage for passages in parts for passage in passages]
-    return Pass(proposals, passages, Cost(clock.taken["encoding"], clock.taken["scoring"], len(passages), size))
+    encoded = sum(len(part) for part, was in zip(parts, kept, strict=True) if not was) if vectors.heads else 0
+    taken = clock.taken
+    cost = Cost(taken["queries"], taken["encoding"], taken["reading"], taken["scoring"], len(passages), encoded, size)
+    return Pass(proposals, passages, cost)
 
 
 class _Clock:
     """Adds up times by what they were taken for."""
 
     def __init__(self) -> None:
-        self.taken = {"encoding": 0.0, "scoring": 0.0}
+        self.taken = dict.fromkeys(("queries", "encoding", "reading", "scoring"), 0.0)
         self._last = time.perf_counter()
 
     def take(self, what: str) -> None:

@@ -69,6 +69,11 @@ class SetEncoder:
                 yield self._kept(part, splitter)
                 bar.update(len(part))
 
+    def is_kept(self, part: Sequence[Passage]) -> bool:
+        """Whether the vectors of a part were encoded before, and will be read."""
+        path = self._path(part)
+        return path is not None and path.is_file()
+
     def encode_queries(self, queries: Sequence[JudgedQuery]) -> Embeddings:
         """The vectors of all queries in order, each with its own prompt, and their terms."""
         return encode_queries(self.encoder, queries, [*self.heads, "terms"])
@@ -77,21 +82,23 @@ class SetEncoder:
         return PassageSplitter.for_encoder(self.encoder, long_documents=self.long_documents)
 
     def _kept(self, part: Sequence[Passage], splitter: PassageSplitter) -> Embeddings:
+        path = self._path(part)
+        if path is not None and path.is_file():
+            return Embeddings.load(path)
+        vectors = splitter.encode(self.encoder, part, self.heads)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            vectors.save(path)
+        return vectors
+
+    def _path(self, part: Sequence[Passage]) -> Path | None:
+        """Of a part's vectors, where they are kept."""
         if self.cache is None:
-            return self._encode(part, splitter)
-        path = self.cache / f"{self._key(part)}.safetensors"
-        if not path.is_file():
-            self.cache.mkdir(parents=True, exist_ok=True)
-            self._encode(part, splitter).save(path)
-        return Embeddings.load(path)
-
-    def _encode(self, part: Sequence[Passage], splitter: PassageSplitter) -> Embeddings:
-        return splitter.encode(self.encoder, part, self.heads)
-
-    def _key(self, part: Sequence[Passage]) -> str:
+            return None
         contents = [f"{passage.document_id}\0{passage.title}\0{passage.text}" for passage in part]
         named = [self.encoder.fingerprint.digest, str(self.long_documents), ",".join(self.heads), *contents]
-        return hashlib.sha256("\0\0".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        key = hashlib.sha256("\0\0".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        return self.cache / f"{key}.safetensors"
 
 
 def encode_queries(encoder: Encoder, queries: Sequence[JudgedQuery], heads: Sequence[Head]) -> Embeddings:
