@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from trivec import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.answers import clean, holds_answer, judge, tokens
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.layouts import read_judged
+from trivec.evaluate.options import EvaluateOptions
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from huggingface_hub import ModelCard
 from trivec import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.cards import write_card
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.pair_evaluation import evaluate_pairs
 from trivec.evaluate.results import Results
 from trivec.evaluate.text_pairs import TextPairs

@@ -11,10 +11,11 @@ import pytest
 
 from trivec import Encoder
 from trivec.errors import InputError
-from trivec.evaluate import evaluation, set_vectors
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate import set_vectors
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import measure
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.set_vectors import SetEncoder
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import term_counts
@@ -135,7 +136,7 @@ def test_vectors_are_kept_and_a_stopped_run_goes_on(
 def test_a_ranking_that_more_candidates_would_change_is_told(
     step: int, judged: JudgedSet, load_tiny: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "_LEAST_DEPTH", 6)
+    monkeypatch.setattr("trivec.evaluate.options._LEAST_DEPTH", 6)
     encoder = load_tiny("m3")
     relevance = {query: {"d0": 1} for query in judged.relevance}
     few = replace(judged, documents=judged.documents[::step], relevance=relevance)
@@ -168,6 +169,12 @@ def test_documents_that_are_judged_and_not_there_are_counted(
     nowhere = {query: {f"x{document}": 1 for document in grades} for query, grades in judged.relevance.items()}
     with pytest.raises(InputError, match="none of the 24 documents that set judges as relevant is in its corpus"):
         evaluate(load_tiny("m3"), replace(judged, relevance=nowhere))
+
+
+def test_a_set_without_relevant_documents_is_refused(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
+    nothing = {query: dict.fromkeys(grades, 0) for query, grades in judged.relevance.items()}
+    with pytest.raises(InputError, match="set judges no document as relevant"):
+        evaluate(load_tiny("m3"), replace(judged, relevance=nothing))
 
 
 @pytest.mark.parametrize(

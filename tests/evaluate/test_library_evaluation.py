@@ -11,9 +11,10 @@ import pytest
 import trivec
 from trivec import Encoder
 from trivec.errors import InputError
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.library_evaluation import evaluate_library
+from trivec.evaluate.options import EvaluateOptions
 
 
 def test_a_small_library_answers_as_its_model_scores(

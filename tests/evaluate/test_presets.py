@@ -24,7 +24,7 @@ def test_the_protocol_of_m3(
     name: str, judged: JudgedSet, load_tiny: Callable[..., Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking, "SHORTLIST", 9)
-    monkeypatch.setattr("trivec.evaluate.evaluation._LEAST_DEPTH", 15)
+    monkeypatch.setattr("trivec.evaluate.options._LEAST_DEPTH", 15)
     encoder = load_tiny("m3")
     options = preset(name, candidates=15, measures=["nDCG@10"], max_length=32)
     found = evaluate(encoder, judged, options)

@@ -12,8 +12,9 @@ import pytest
 from trivec import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.counted_words import words
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.options import EvaluateOptions
 from trivec.types import join_title
 
 

@@ -12,8 +12,9 @@ from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
+    from trivec.evaluate.evaluation import Evaluation
     from trivec.evaluate.judged_sets import JudgedSet
+    from trivec.evaluate.options import EvaluateOptions
     from trivec.evaluate.pair_evaluation import PairEvaluation
     from trivec.evaluate.text_pairs import TextPairs
 

@@ -40,7 +40,8 @@ class JudgedSet:
         name: for tables.
         queries: each with an id of its own.
         documents: each with an id of its own; none where a library has them.
-        relevance: grades by query id and document id; above 0 is right. Empty where there are answers instead.
+        relevance: grades by query id and document id; above 0 is right. Empty where there are answers instead, or
+            where nobody has judged yet.
         answers: by query id, where every document that holds one is right; see `trivec.evaluate.answers`.
     """
 
@@ -62,9 +63,11 @@ class JudgedSet:
             where: in words.
 
         Raises:
-            InputError: none of them is there.
+            InputError: there are none, or none of them is there.
         """
         relevant = sorted({name for grades in self.relevance.values() for name, grade in grades.items() if grade > 0})
+        if not relevant:
+            raise InputError(f"{self.name} judges no document as relevant: nothing can be measured on it")
         missing = [name for name in relevant if not is_there(name)]
         if len(missing) == len(relevant):
             raise InputError(

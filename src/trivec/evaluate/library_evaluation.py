@@ -10,9 +10,10 @@ import numpy as np
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError
 from trivec.evaluate.costs import Cost
-from trivec.evaluate.evaluation import EvaluateOptions, Evaluation, Latency, SystemResult
+from trivec.evaluate.evaluation import Evaluation, Latency, SystemResult
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Ranking, measure
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.runs import Run
 from trivec.evaluate.systems import HYBRID, System, find_systems
 from trivec.progress import Progress

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from trivec.errors import InputError
-from trivec.evaluate.evaluation import EvaluateOptions
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.systems import System
 from trivec.search.fusion import WeightedSum
 from trivec.search.long_documents import LongDocuments

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from trivec.evaluate.judged_sets import JudgedQuery
+from trivec.evaluate.measures import Ranking
 from trivec.evaluate.proposals import Proposed
 from trivec.evaluate.systems import SHORTLIST, System
 from trivec.scoring import top_k
@@ -57,6 +59,45 @@ def could_enter(system: System, proposed: Proposed) -> float:
     if len(system.signals) == 1 or system.among != "all" or not isinstance(system.rule, WeightedSum):
         return -np.inf
     return float(sum(system.rule.weights[signal] * proposed.last[signal] for signal in system.signals))
+
+
+def rank_queries(
+    systems: Sequence[System],
+    queries: Sequence[JudgedQuery],
+    proposals: Iterable[Proposed],
+    owners: Sequence[str],
+    depth: int,
+    without_self: bool = False,
+    told: int | None = None,
+) -> tuple[dict[str, dict[str, Ranking]], dict[str, int]]:
+    """Rankings of all queries by every system.
+
+    Args:
+        systems: each with a name of its own.
+        queries: what for.
+        proposals: of each query.
+        owners: document id of every passage.
+        depth: documents of a ranking at most.
+        without_self: leave out a document whose id is that of the query.
+        told: documents of a ranking for which it is told if they may not be the best; None: all of them.
+
+    Returns:
+        Rankings by system and query id, and for each system the number of queries for which a passage on no list could
+        have entered.
+    """
+    rankings: dict[str, dict[str, Ranking]] = {system.name: {} for system in systems}
+    uncertain = dict.fromkeys(rankings, 0)
+    documents = set(owners)
+    for query, proposed in zip(queries, proposals, strict=True):
+        left_out = query.id if without_self else None
+        sure = min(depth, len(documents) - (left_out in documents), told or depth)
+        for system in systems:
+            numbers, totals = total_scores(system, proposed)
+            ranking = best_documents(numbers, totals, owners, depth, left_out)
+            lowest = list(ranking.values())[sure - 1] if len(ranking) >= sure > 0 else -np.inf
+            uncertain[system.name] += could_enter(system, proposed) > lowest
+            rankings[system.name][query.id] = ranking
+    return rankings, uncertain
 
 
 def best_documents(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from trivec.errors import InputError
-from trivec.evaluate.evaluation import EvaluateOptions, Evaluation
+from trivec.evaluate.evaluation import Evaluation
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.pair_evaluation import PairEvaluation
 from trivec.evaluate.runs import write_run
 from trivec.tensorfile import write_json

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from trivec.encode.encoder import Encoder
 from trivec.errors import require
-from trivec.evaluate.evaluation import EvaluateOptions, evaluate
+from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.systems import BM25_DOCUMENTS, HYBRID, System
 from trivec.scoring import M3_WEIGHTS
 from trivec.search.fusion import WeightedSum

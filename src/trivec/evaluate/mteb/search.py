@@ -9,15 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet
 from trivec.evaluate.mteb.candidates import CandidateScores
 from trivec.evaluate.mteb.model_meta import describe
 from trivec.evaluate.proposals import Proposed
-from trivec.evaluate.ranking import best_documents, could_enter, total_scores
+from trivec.evaluate.ranking import rank_queries
 from trivec.evaluate.scoring_pass import propose
 from trivec.evaluate.set_vectors import SetEncoder
 from trivec.evaluate.systems import Baseline, System, find_systems, signals_of
@@ -161,19 +159,14 @@ class MtebSearch:
     def _rank(
         self, system: System, judged: JudgedSet, proposals: Iterable[Proposed], owners: Sequence[str], depth: int
     ) -> dict[str, dict[str, float]]:
-        rankings, uncertain, told = {}, 0, min(_TOLD, depth)
-        for query, proposed in zip(judged.queries, proposals, strict=True):
-            numbers, totals = total_scores(system, proposed)
-            ranking = best_documents(numbers, totals, owners, depth, None)
-            lowest = list(ranking.values())[told - 1] if len(ranking) >= told else -np.inf
-            uncertain += could_enter(system, proposed) > lowest
-            rankings[query.id] = ranking
-        if uncertain:
+        rankings, uncertain = rank_queries([system], judged.queries, proposals, owners, depth, told=_TOLD)
+        if uncertain[system.name]:
             logger.warning(
                 "%s: more candidates than %d could change the first %d documents of %s for %d of %d queries",
-                judged.name, max(self.candidates, depth), told, system.name, uncertain, len(rankings),
+                judged.name, max(self.candidates, depth), min(_TOLD, depth), system.name, uncertain[system.name],
+                len(judged.queries),
             )  # fmt: skip
-        return rankings
+        return _plain(rankings[system.name])
 
 
 def find_system(encoder: Encoder, name: str) -> System | Baseline:
