@@ -145,7 +145,7 @@ def test_systems_that_cannot_be_measured_are_refused(load_tiny: Callable[..., En
         MtebSearch(load_tiny("m3"), "nonsense")
     with pytest.raises(InputError, match="needs sparse, and the model gives dense, bm25"):
         run_tasks(load_tiny("bert"), [Sts()], tmp_path, ["sparse"])
-    with pytest.raises(InputError, match="one system at a time, and 'default' stands for several"):
+    with pytest.raises(InputError, match="one system at a time is ranked by here, and 'default' stands for several"):
         MtebSearch(load_tiny("m3"), "default")
     with pytest.raises(InputError, match="candidates must be at least 1, got 0"):
         MtebSearch(load_tiny("m3"), candidates=0)

@@ -40,6 +40,7 @@ VERBS = (
     Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
     Verb("eval", "trivec.cli.eval:evaluate", "Measure how well a model retrieves."),
     Verb("mteb", "trivec.cli.mteb:mteb", "Measure a model on MTEB, C-MTEB and their tasks."),
+    Verb("air-bench", "trivec.cli.air_bench:air_bench", "Write rankings for the leaderboard of AIR-Bench."),
     Verb("convert", "trivec.cli.convert:convert", "Write a judged set in the layout of BEIR."),
     Verb("compare", "trivec.cli.compare:compare", "Compare what systems found, with significance."),
     Verb("tune", "trivec.cli.tune:tune", "Find how a library is searched best."),

@@ -15,9 +15,8 @@ from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.ranking import rank_queries
 from trivec.evaluate.scoring_pass import Pass, propose
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.evaluate.systems import System, find_systems, signals_of
+from trivec.evaluate.systems import System, find_of, signals_of
 from trivec.evaluate.whole_documents import rank_documents
-from trivec.search.options import SearchOptions
 from trivec.types import HEAD_OF_SIGNAL, Head
 
 
@@ -61,15 +60,15 @@ def rank_set(
     Raises:
         InputError: the model lacks a signal.
     """
-    available = signals_of(encoder.heads)
-    own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
-    systems, baselines = find_systems(options.systems, available, own_mix)
+    systems, baselines = find_of(options.systems, encoder)
     if options.max_length is not None:
         encoder = encoder.shortened(min(options.max_length, encoder.max_length))
     found, rankings, uncertain, cost = None, dict[str, dict[str, Ranking]](), dict[str, int](), Cost()
     start = time.perf_counter()
     if systems:
-        used = tuple(signal for signal in available if any(signal in system.signals for system in systems))
+        used = tuple(
+            signal for signal in signals_of(encoder.heads) if any(signal in system.signals for system in systems)
+        )
         heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in used if signal != "bm25"]
         vectors = SetEncoder(encoder, heads, options.long_documents, cache, show_progress)
         found = propose(vectors, judged, used, max(options.candidates, options.depth))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.scoring import M3_WEIGHTS
 from trivec.search.fusion import Fusion, WeightedSum
@@ -104,6 +105,29 @@ def find_systems(
     if len(set(all_names)) < len(all_names):
         raise InputError(f"a system is named twice in {', '.join(all_names)}: name each once")
     return found, baselines
+
+
+def find_of(names: Sequence[str | System], encoder: Encoder) -> tuple[list[System], list[Baseline]]:
+    """The same for a model.
+
+    Raises:
+        InputError: there is no such system, the model lacks a signal for it, or one is named twice.
+    """
+    own_mix = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
+    return find_systems(names, signals_of(encoder.heads), own_mix)
+
+
+def find_one(name: str, encoder: Encoder) -> System | Baseline:
+    """The way of ranking that a name or weights stand for.
+
+    Raises:
+        InputError: there is no such system, the model lacks a signal for it, or the name stands for several.
+    """
+    systems, baselines = find_of([name], encoder)
+    found: list[System | Baseline] = [*systems, *baselines]
+    if len(found) != 1:
+        raise InputError(f"one system at a time is ranked by here, and {name!r} stands for several: name one")
+    return found[0]
 
 
 def _named(name: str, known: Mapping[str, System]) -> System:

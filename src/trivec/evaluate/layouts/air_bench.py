@@ -8,13 +8,16 @@ The last is the same path in a folder of its own beside the first; the judgement
 In the place of ``default`` the long documents have names such as ``llama2``. A folder further up may be given if there
 is one set in it.
 
-Judgements are public for the dev split, which 24.05 alone has. Those of the test split are not: it is measured by the
-leaderboard, from rankings that are handed in. The main measure is nDCG@10 for ``qa``, Recall@10 for ``long-doc``.
+Judgements are public for the dev split, which 24.05 alone has. Those of the test split are not: the leaderboard
+measures it, from rankings that are handed in, see `trivec.evaluate.air_bench_bundle`. The main measure is nDCG@10 for
+``qa``, Recall@10 for ``long-doc``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from trivec.errors import InputError
@@ -22,9 +25,82 @@ from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.layouts.files import choose_split, existing, judged_set, needed, read_queries, splits
 from trivec.evaluate.layouts.judgements import read_judgements
 from trivec.search.readers import read_documents
+from trivec.types import Document
 
 _VERSION = "AIR-Bench_"
 _QUERIES = r"([^/]+)_queries\.jsonl"
+_COLLECTION = re.compile(r"(?P<task>qa|long-doc)_(?P<domain>.+)_[^_]+")
+
+
+@dataclass(frozen=True)
+class AirBenchSet:
+    """A set, which is named by where it lies: ``TASK_DOMAIN_LANGUAGE/VERSION/DATASET``.
+
+    Attributes:
+        home: the folder with its corpus and queries.
+    """
+
+    home: Path
+
+    @property
+    def dataset(self) -> str:
+        """Such as ``default``."""
+        return self.home.name
+
+    @property
+    def version(self) -> str:
+        """Such as ``AIR-Bench_24.05``."""
+        return self.home.parent.name
+
+    @property
+    def collection(self) -> str:
+        """Such as ``qa_web_en``."""
+        return self.home.parents[1].name
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"{self.collection}-{self.dataset}"
+
+    @property
+    def task(self) -> str:
+        """``qa`` or ``long-doc``."""
+        return self._part("task")
+
+    @property
+    def domain(self) -> str:
+        """Such as ``web``."""
+        return self._part("domain")
+
+    @property
+    def language(self) -> str:
+        """Such as ``en``: the last part of the collection's name."""
+        return self.collection.rpartition("_")[2]
+
+    def _part(self, name: str) -> str:
+        match = _COLLECTION.fullmatch(self.collection)
+        if match is None:
+            raise InputError(
+                f"{self.home.parents[1]} is not named as AIR-Bench names its sets, such as qa_web_en or "
+                "long-doc_arxiv_en: give it its name back"
+            )
+        return match[name]
+
+
+def find_sets(folder: Path) -> list[AirBenchSet]:
+    """The sets in a folder: itself, or those of its versions, or of the collections in it.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = folder.absolute()
+    homes = _sets(folder) or [home for inner in sorted(folder.glob("*")) for home in _sets(inner)]
+    if not homes:
+        raise InputError(
+            f"{folder} holds no set of AIR-Bench: give a folder such as qa_web_en, with "
+            "AIR-Bench_24.05/default/corpus.jsonl in it"
+        )
+    return [AirBenchSet(home) for home in homes]
 
 
 def matches(folder: Path) -> bool:
@@ -42,15 +118,28 @@ def read(folder: Path, split: str | None) -> JudgedSet:
     if others:
         names = ", ".join(path.relative_to(folder.absolute()).as_posix() for path in (home, *others))
         raise InputError(f"{folder} holds several sets of AIR-Bench: name one of {names}")
+    one = AirBenchSet(home)
     asked = splits(home, _QUERIES)
     there = {name: found for name in asked if (found := _judgements(home, name)) is not None}
     if not there or (split in asked and split not in there):
         raise _not_judged(home, split, asked)
     chosen = choose_split(there, split, home, "SPLIT_qrels.jsonl")
-    collection = home.parents[1].name
-    queries = read_queries(asked[chosen], collection.rpartition("_")[2])
-    documents = list(read_documents(needed(home, "corpus.jsonl")))
-    return judged_set(f"{collection}-{home.name}", queries, documents, read_judgements([there[chosen]]))
+    queries = read_queries(asked[chosen], one.language)
+    return judged_set(one.name, queries, _documents(home), read_judgements([there[chosen]]))
+
+
+def read_unjudged(one: AirBenchSet, split: str) -> JudgedSet:
+    """All queries of a split, and no judgements.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    queries = read_queries(needed(one.home, f"{split}_queries.jsonl"), one.language)
+    return JudgedSet(one.name, list(queries.values()), _documents(one.home), {})
+
+
+def _documents(home: Path) -> list[Document]:
+    return list(read_documents(needed(home, "corpus.jsonl")))
 
 
 def _sets(folder: Path) -> list[Path]:
@@ -73,6 +162,6 @@ def _not_judged(home: Path, split: str | None, asked: Iterable[str]) -> InputErr
     if split == "test":
         return InputError(
             f"there is neither {where}: the judgements of AIR-Bench's test splits are not public, so measure the dev "
-            "split, or hand rankings in to its leaderboard"
+            "split, or write rankings for its leaderboard by trivec air-bench"
         )
     return InputError(f"there is neither {where}: put the judgements there")

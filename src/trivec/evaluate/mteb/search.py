@@ -18,10 +18,9 @@ from trivec.evaluate.proposals import Proposed
 from trivec.evaluate.ranking import rank_queries
 from trivec.evaluate.scoring_pass import propose
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.evaluate.systems import Baseline, System, find_systems, signals_of
+from trivec.evaluate.systems import Baseline, System, find_one, signals_of
 from trivec.evaluate.whole_documents import rank_documents
 from trivec.search.long_documents import LongDocuments
-from trivec.search.options import SearchOptions
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Signal
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class MtebSearch:
     kept_heads: Sequence[Head] = ()
 
     def __post_init__(self) -> None:
-        self._found = find_system(self.encoder, self.system)
+        self._found = find_one(self.system, self.encoder)
         self._documents: list[Document] = []
         if self.candidates < 1:
             raise InputError(f"candidates must be at least 1, got {self.candidates}")
@@ -167,20 +166,6 @@ class MtebSearch:
                 len(judged.queries),
             )  # fmt: skip
         return _plain(rankings[system.name])
-
-
-def find_system(encoder: Encoder, name: str) -> System | Baseline:
-    """The way of ranking that a name or weights stand for.
-
-    Raises:
-        InputError: there is no such system, or the model lacks a signal for it.
-    """
-    options = SearchOptions.suited_to(encoder.heads, encoder.checkpoint.settings)
-    systems, baselines = find_systems([name], signals_of(encoder.heads), options)
-    found: list[System | Baseline] = [*systems, *baselines]
-    if len(found) != 1:
-        raise InputError(f"mteb takes one system at a time, and {name!r} stands for several: name each of them")
-    return found[0]
 
 
 def _queries(queries: QueryDatasetType, task_metadata: TaskMetadata) -> list[JudgedQuery]:
