@@ -21,7 +21,7 @@ from trivec.types import HEAD_OF_SIGNAL, Signal
 
 _TEXT = 300
 """Letters of a passage that are shown."""
-_DARKER = "the darker, the nearer to the best of the row"
+_COLOUR = "the more colour, the nearer to the best of the row"
 
 
 def write_report(path: Path, results: Results) -> None:
@@ -60,10 +60,10 @@ def _pairs(evaluations: Sequence[PairEvaluation]) -> list[str]:
         systems = list(one.values)
         measures = list(one.values[systems[0]])
         rows = {measure: [one.values[name][measure] for name in systems] for measure in measures}
-        parts.append(heat_map(f"{one.pairs.name}, {len(one.pairs.first):,} pairs", systems, rows, _DARKER))
+        parts.append(heat_map(f"{one.pairs.name}, {len(one.pairs.first):,} pairs", systems, rows, _COLOUR))
         languages = {language: [own[name] for name in systems] for language, own in one.by_language.items()}
         if languages:
-            table = heat_map(f"{measures[0]} by language", systems, languages, _DARKER)
+            table = heat_map(f"{measures[0]} by language", systems, languages, _COLOUR)
             parts.append(_closed(f"{one.pairs.name} by language", [table]))
     return parts
 
@@ -87,7 +87,7 @@ def _values(evaluations: Sequence[Evaluation], systems: Sequence[str], measure: 
     rows = {one.judged.name: [_mean(one, name, measure) for name in systems] for one in evaluations}
     if len(rows) > 1:
         rows["mean"] = [fmean(column) for column in zip(*rows.values(), strict=True)]
-    return heat_map(measure, systems, rows, _DARKER)
+    return heat_map(measure, systems, rows, _COLOUR)
 
 
 def _languages(evaluation: Evaluation, systems: Sequence[str], measure: str) -> str:
@@ -96,7 +96,7 @@ def _languages(evaluation: Evaluation, systems: Sequence[str], measure: str) -> 
         return ""
     rows = {language: [values[name] for name in systems] for language, values in found.items()}
     title = f"{measure} by language of the query, {evaluation.judged.name}"
-    return heat_map(title, systems, rows, _DARKER)
+    return heat_map(title, systems, rows, _COLOUR)
 
 
 def _costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measure: str) -> str:

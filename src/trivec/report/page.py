@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +17,12 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --line: #30363d; --soft: #9198a1;
   --heat: 56, 139, 253; --c0: #58a6ff; --c1: #ffa657; --c2: #56d364; --c3: #d2a8ff; --c4: #ff7b72; --c5: #e3b341;
   --c6: #39c5cf; --c7: #ff80c8; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 820px;
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 960px;
   margin: 2em auto; padding: 0 1em; }
-svg { width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--soft); } svg text.value { fill: var(--ink); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; } th, td { padding: .25em .8em;
-  border-bottom: 1px solid var(--line); } th { text-align: left; }
+svg { width: 100%; max-width: 820px; height: auto; } svg text { font-size: 12px; fill: var(--soft); }
+svg text.value { fill: var(--ink); }
+.wide { overflow-x: auto; } table { border-collapse: collapse; }
+th, td { padding: .25em .6em; border-bottom: 1px solid var(--line); } th { text-align: left; vertical-align: bottom; }
 td + td, th + th { text-align: right; font-variant-numeric: tabular-nums; }
 figure { margin: 1.5em 0; } figcaption, .soft { color: var(--soft); }
 .key { white-space: nowrap; margin-right: 1em; } pre { overflow-x: auto; }
@@ -53,7 +55,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[
     """
     if not rows:
         return ""
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{breakable(column)}</th>" for column in columns)
     marks = bold or [[False] * len(row) for row in rows]
     body = "".join(
         f"<tr>{''.join(_cell(text, mark) for text, mark in zip(row, row_marks, strict=True))}</tr>"
@@ -65,6 +67,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], bold: Sequence[
 def _cell(text: str, is_bold: bool) -> str:
     escaped = html.escape(text)
     return f"<td><b>{escaped}</b></td>" if is_bold else f"<td>{escaped}</td>"
+
+
+def breakable(name: str) -> str:
+    """A name, escaped, that may go on in the next line after a sign, such as ``dense+sparse+multi``."""
+    return re.sub(r"([+,=])", r"\1<wbr>", html.escape(name))
 
 
 def figure(title: str, drawing: str, size: tuple[int, int], keys: Sequence[str] = (), caption: str = "") -> str:

@@ -27,7 +27,7 @@ def scatter(title: str, points: Mapping[str, tuple[float, float]], across_name: 
     drawn += [label(f"{value:,.0f}", across(value), _HEIGHT - _BOTTOM + 16, "middle") for value in {min(xs), max(xs)}]
     drawn.append(label(across_name, (_LEFT + _WIDTH) / 2, _HEIGHT - 8, "middle"))
     taken: list[tuple[float, float]] = []
-    for number, (name, (x, y)) in enumerate(sorted(points.items(), key=lambda point: -point[1][1])):
+    for number, (name, (x, y)) in sorted(enumerate(points.items()), key=lambda point: -point[1][1][1]):
         left, middle = across(x), up(y)
         drawn.append(f'<circle cx="{left:.1f}" cy="{middle:.1f}" r="4.5" fill="{colour(number)}"/>')
         height = _free(taken, left, middle)
