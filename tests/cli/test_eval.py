@@ -105,6 +105,10 @@ def test_pairs_beside_sets(run: Run, model: Path, judged: Path, workplace: Path)
     page = (workplace / "results" / "report.html").read_text(encoding="utf-8")
     assert "sts, 3 pairs" in page and "accuracy by language" in page
     assert run("eval", model, "sts.jsonl", "--out", "pairs").code == 0
+    whole, cut = (
+        run("eval", model, "sts.jsonl", "--json", *words).json["results"] for words in ([], ["--max-length", 4])
+    )
+    assert whole[0]["fingerprint"] != cut[0]["fingerprint"]
     run("index", judged / "corpus.jsonl", "--out", "library", "--model", model)
     assert "sts holds pairs, and a library is searched" in run("eval", "library", "sts.jsonl").err
 
@@ -166,7 +170,8 @@ def test_a_library_is_measured_as_it_is_searched(run: Run, model: Path, judged: 
     [
         (["library"], "give folders of sets, or for a library --queries and --qrels"),
         (["library", "--queries", "places/queries.jsonl"], "give folders of sets"),
-        (["library", "places", "--cache", "vectors"], "--cache and --precision are for models"),
+        (["library", "places", "--cache", "vectors"], "--cache is for models"),
+        (["library", "places", "--preset", "beir", "--max-length", "9"], "--preset, --max-length is for models"),
         (["library", "other"], "none of the 1 documents that other judges as relevant is in the library"),
     ],
 )

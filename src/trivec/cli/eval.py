@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from trivec.cli.flags import DEFAULT_LONG, DEFAULT_OUTPUT, LongFlags, OutputFlags, Precision, Several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from trivec.evaluate.evaluation import Evaluation
     from trivec.evaluate.judged_sets import JudgedSet
@@ -124,9 +124,14 @@ def evaluate(
     in_library = is_library(Path(model))
     if queries is not None and not in_library:
         raise InputError(f"--queries and --qrels are for libraries, and {model} is none: give folders of sets")
+    measured: Iterator[Evaluation | PairEvaluation]
+    if in_library:
+        _refuse({"--cache": cache, "--precision": precision, "--preset": preset, "--max-length": max_length})
+        measured = _in_library(model, wanted, options, output.progress)
+    else:
+        measured = _in_model(model, wanted, options, cache, precision, output.progress)
     found = results.Results(options)
-    measured = _in_library if in_library else _in_model
-    for one in measured(model, wanted, options, cache, precision, output.progress):
+    for one in measured:
         found.add(one)
         _tell(one, output)
         if out is not None:
@@ -136,6 +141,15 @@ def evaluate(
         write_card(card, found)
     emit(output, results.to_dict(found) if output.as_json else None, lambda: show(found))
     return 0
+
+
+def _refuse(given: Mapping[str, object]) -> None:
+    """Refuse options that a library has no use for."""
+    from trivec.errors import InputError
+
+    used = [name for name, value in given.items() if value is not None]
+    if used:
+        raise InputError(f"{', '.join(used)} is for models, and this is a library: leave it out")
 
 
 def _in_model(
@@ -156,25 +170,21 @@ def _in_model(
         if isinstance(one, JudgedSet):
             yield measure_all(encoder, one, options, cache, show_progress)
         else:
-            yield evaluate_pairs(encoder, one, options.systems, show_progress)
+            yield evaluate_pairs(options.shortened(encoder), one, options.systems, show_progress)
 
 
 def _in_library(
     library: str,
     wanted: Sequence[JudgedSet | TextPairs],
     options: EvaluateOptions,
-    cache: Path | None,
-    precision: Precision | None,
     show_progress: bool,
-) -> Iterator[Evaluation]:
+) -> Iterator[Evaluation | PairEvaluation]:
     from trivec.cli.leaving import keep
     from trivec.errors import InputError
     from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.library_evaluation import evaluate_library
     from trivec.search.collection import open_collection
 
-    if cache is not None or precision is not None:
-        raise InputError("--cache and --precision are for models, and this is a library: leave them out")
     with keep(open_collection(library, create=False)) as collection:
         for one in wanted:
             if not isinstance(one, JudgedSet):

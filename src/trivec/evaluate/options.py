@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Ties, parse_measures
@@ -54,6 +55,10 @@ class EvaluateOptions:
                 f"{judged.name} has answers and no judgements, so {', '.join(others)} cannot be measured: give such as "
                 "Success@20 and Success@100, which the papers call recall"
             )
+
+    def shortened(self, encoder: Encoder) -> Encoder:
+        """The model with as much room as it is to see of a text."""
+        return encoder if self.max_length is None else encoder.shortened(min(self.max_length, encoder.max_length))
 
     @property
     def depth(self) -> int:

@@ -61,8 +61,7 @@ def rank_set(
         InputError: the model lacks a signal.
     """
     systems, baselines = find_of(options.systems, encoder)
-    if options.max_length is not None:
-        encoder = encoder.shortened(min(options.max_length, encoder.max_length))
+    encoder = options.shortened(encoder)
     found, rankings, uncertain, cost = None, dict[str, dict[str, Ranking]](), dict[str, int](), Cost()
     start = time.perf_counter()
     if systems:
