@@ -3,6 +3,7 @@
     write_tiny_m3(folder)        bge-m3: XLM-RoBERTa, Unigram tokenizer, the sparse and the multi-vector head
     write_tiny_bert(folder)      BERT with WordPiece, as a plain folder or as sentence-transformers saves it
     write_tiny_roberta(folder)   RoBERTa with byte-level BPE, a plain folder
+    write_tiny_reranker(folder)  bge-reranker: XLM-RoBERTa with a classification head of one output; or BERT with one
 
 The folders load in transformers, sentence-transformers and FlagEmbedding. Two layers, hidden width 32. The
 weights are uniform draws of `np.random.RandomState`, the same on every machine, and wide enough that
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -150,6 +152,39 @@ def write_tiny_roberta(
     _write_tokenizer(folder, byte_level_tokenizer(vocabulary, merges), XLMR_NAMES, "RobertaTokenizer")
     _write_json(folder / "vocab.json", {piece: number for number, piece in enumerate(vocabulary)})
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n", encoding="utf-8")
+    return folder
+
+
+def write_tiny_reranker(
+    folder: Path, kind: Literal["xlm-roberta", "bert"] = "xlm-roberta", outputs: int = 1, seed: int = 0
+) -> Path:
+    """A cross-encoder as transformers saves it: bge-reranker's layout, or BERT's with its pooler.
+
+    Args:
+        folder: created if it is not there.
+        kind: the architecture.
+        outputs: of the head.
+        seed: of the weights.
+    """
+    if kind == "bert":
+        write_tiny_bert(folder, seed=seed)
+        prefix, name = "bert.", "BertForSequenceClassification"
+        head = _linear("classifier", HIDDEN, outputs)
+    else:
+        write_tiny_m3(folder, heads=None, seed=seed)
+        prefix, name = "roberta.", "XLMRobertaForSequenceClassification"
+        head = _linear("classifier.dense", HIDDEN, HIDDEN) | _linear("classifier.out_proj", HIDDEN, outputs)
+    for path in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (folder / path).unlink(missing_ok=True)
+    shutil.rmtree(folder / "1_Pooling", ignore_errors=True)
+    weights = folder / "model.safetensors"
+    backbone = {f"{prefix}{key}": tensor for key, tensor in _read_tensors(weights).items()}
+    backbone = {key: tensor for key, tensor in backbone.items() if kind == "bert" or "pooler" not in key}
+    _write_tensors(weights, backbone | _draw(head, seed + 1), "float32")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    labels = {str(number): f"LABEL_{number}" for number in range(outputs)}
+    config |= {"architectures": [name], "id2label": labels, "label2id": {name: int(n) for n, name in labels.items()}}
+    _write_json(folder / "config.json", config)
     return folder
 
 

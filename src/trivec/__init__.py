@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trivec.errors import TrivecError
     from trivec.fingerprint import Fingerprint
     from trivec.ragged import Ragged
+    from trivec.rerank.loading import load_reranker
+    from trivec.rerank.reranker import Reranker
     from trivec.scoring import score, score_pairs
     from trivec.search.collection import Collection
     from trivec.search.collection import open_collection as open
@@ -38,8 +40,10 @@ _HOMES = {
     "Fingerprint": "trivec.fingerprint:Fingerprint",
     "Hit": "trivec.search.hits:Hit",
     "Ragged": "trivec.ragged:Ragged",
+    "Reranker": "trivec.rerank.reranker:Reranker",
     "TrivecError": "trivec.errors:TrivecError",
     "load": "trivec.encode.loading:load",
+    "load_reranker": "trivec.rerank.loading:load_reranker",
     "open": "trivec.search.collection:open_collection",
     "score": "trivec.scoring:score",
     "score_pairs": "trivec.scoring:score_pairs",
@@ -53,8 +57,10 @@ __all__ = [
     "Fingerprint",
     "Hit",
     "Ragged",
+    "Reranker",
     "TrivecError",
     "load",
+    "load_reranker",
     "open",
     "score",
     "score_pairs",

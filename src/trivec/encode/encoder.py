@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from trivec.embeddings import Embeddings
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.export import Layout, export_checkpoint
-from trivec.encode.checkpoints.plain import whole_number
+from trivec.encode.checkpoints.plain import pad_id
 from trivec.encode.collected import Collected
 from trivec.encode.lexical import count_terms, sparse_rows
 from trivec.encode.long_text import LongText, describe_further, encode_long_texts
@@ -56,7 +56,7 @@ class Encoder:
         self.runtime = runtime
         self.tokenizer = tokenizer
         self.fingerprint = fingerprint
-        self.pad_id = _pad_id(checkpoint)
+        self.pad_id = pad_id(checkpoint)
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, heads={list(self.heads)}, {self.runtime.name})"
@@ -257,12 +257,6 @@ def _windows(source: Iterator[str]) -> Iterator[list[str]]:
     while (window := list(itertools.islice(source, _WINDOW))) or first:
         first = False
         yield window
-
-
-def _pad_id(checkpoint: Checkpoint) -> int:
-    """The id that fills up short rows; it is masked, so any will do where the model names none."""
-    named = {name: value for name, value in checkpoint.config.items() if value is not None}
-    return whole_number(checkpoint.folder / "config.json", named, "pad_token_id", default=0, least=0)
 
 
 def _report_cut(tokenized: Sequence[TokenizedText], max_length: int) -> None:

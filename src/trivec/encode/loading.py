@@ -66,7 +66,8 @@ def load(
     """
     checkpoint = find_checkpoint(model, card, task, training_free_width, precision)
     tokenizer = TextTokenizer.of(checkpoint)
-    return Encoder(checkpoint, _start(checkpoint, runtime, device, dtype, threads), tokenizer, fingerprint(checkpoint))
+    started = start_runtime(checkpoint, runtime, device, dtype, threads)
+    return Encoder(checkpoint, started, tokenizer, fingerprint(checkpoint))
 
 
 def find_checkpoint(
@@ -222,7 +223,14 @@ def _check_quantized(checkpoint: Checkpoint, runtime: str, on_cpu: bool) -> None
         )
 
 
-def _start(checkpoint: Checkpoint, runtime: str, device: str | None, dtype: str | None, threads: int | None) -> Runtime:
+def start_runtime(
+    checkpoint: Checkpoint,
+    runtime: str = "auto",
+    device: str | None = None,
+    dtype: str | None = None,
+    threads: int | None = None,
+) -> Runtime:
+    """What runs a model. Arguments and errors as in `load`."""
     if runtime not in ("auto", "onnx", "torch"):
         raise InputError(f"unknown runtime {runtime!r}: choose auto, onnx or torch")
     if threads is not None and threads < 1:

@@ -119,11 +119,19 @@ class _Builder(GraphParts):
             self.constant("axis0", np.array([0])),
         )
         types = self.weight("embeddings.token_type_embeddings.weight", self.number("type_vocab_size"), self.width)
-        type_D = self.node("Gather", types, self.constant("zero", np.array(0)))
-        summed = self.node("Add", words_BLD, self.node("Add", positions_LD, type_D))
+        summed = self.node("Add", words_BLD, self.node("Add", positions_LD, self.node("Gather", types, self.types())))
         scale, shift = self.norm_weights("embeddings.LayerNorm")
         normed = self.node("LayerNormalization", summed, scale, shift, axis=-1, epsilon=self.epsilon)
         return self.node("Reshape", normed, self.shape_TD)
+
+    def types(self) -> str:
+        """0 for tokens of a first text and 1 for those of a second (B, L), or a single 0."""
+        if self.checkpoint.separator is None:
+            return self.constant("zero", np.array(0))
+        ends = self.node("Equal", "input_ids", self.constant("separator", np.array(self.checkpoint.separator)))
+        axis = self.constant("along_text", np.array(1))
+        ended = self.node("CumSum", self.node("Cast", ends, to=TensorProto.INT64), axis, exclusive=1)
+        return self.node("Min", ended, self.constant("second_text", np.array(1)))
 
     def layer(self, tokens_TD: str, name: str) -> str:
         d, f = self.width, self.inner_width

@@ -52,6 +52,15 @@ class Runtime(Protocol):
         ...
 
 
+def token_types(ids_BL: NDArray[np.int64], separator: int | None) -> NDArray[np.int64]:
+    """0 for tokens of a first text and 1 for those behind the first separator, (B, L); all 0 without a separator."""
+    if separator is None:
+        return np.zeros_like(ids_BL)
+    ends_BL = (ids_BL == separator).astype(np.int64)
+    seen_BL = np.cumsum(ends_BL, axis=1, dtype=np.int64)
+    return np.asarray(seen_BL > ends_BL, np.int64)
+
+
 Forward: TypeAlias = Callable[[NDArray[np.int64], NDArray[np.int32], Collection[Head]], HeadOutputs]
 """`Runtime.forward`, with or without token states."""
 

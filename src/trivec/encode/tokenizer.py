@@ -202,6 +202,18 @@ class TextTokenizer:
         encoding = self._tokenizer.encode("", add_special_tokens=True)
         return max(0, len(encoding.ids) - 1)
 
+    @cached_property
+    def pair_template(self) -> tuple[list[int], list[int], list[int]]:
+        """Special tokens before, between and after two texts."""
+        pair = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        found: tuple[list[int], list[int], list[int]] = ([], [], [])
+        place = 0
+        for number, text in zip(pair.ids, pair.sequence_ids, strict=True):
+            place = place if text is None else text + 1
+            if text is None:
+                found[place].append(number)
+        return found
+
     def pieces(self, texts: Sequence[str]) -> list[Encoding]:
         """Encodings without special tokens: ``.ids``, ``.tokens`` and ``.offsets`` (start, end) in the text."""
         return self._encode(texts, add_special_tokens=False)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from trivec.encode.checkpoints import plain
 from trivec.encode.checkpoints.checkpoint import Checkpoint
+from trivec.encode.runtime import token_types
 
 _NAME = "trivec_packed"
 _MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
@@ -58,10 +59,11 @@ def packed_states(
     first = plain.position_offset(checkpoint.folder / plain.CONFIG_FILE, checkpoint.config)
     positions_T = np.arange(ends[-1]) - np.repeat(ends[:-1], lengths) + first
     ids_1T = torch.from_numpy(ids_BL[kept_BL][None]).to(device)
+    types_BL = token_types(ids_BL, checkpoint.separator)
     states_TD: torch.Tensor = model(
         input_ids=ids_1T,
         position_ids=torch.from_numpy(positions_T[None]).to(device),
-        token_type_ids=torch.zeros_like(ids_1T),
+        token_type_ids=torch.from_numpy(types_BL[kept_BL][None]).to(device),
         text_lengths=lengths.tolist(),
         text_ends=torch.from_numpy(ends.astype(np.int32)).to(device),
     ).last_hidden_state[0]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
 from trivec.encode.checkpoints.weights import reason
-from trivec.encode.runtime import Forward, HeadOutputs
+from trivec.encode.runtime import Forward, HeadOutputs, token_types
 from trivec.encode.torch_packed import pack_attention, packed_states
 from trivec.errors import CorruptModelError, InputError, require
 from trivec.types import FloatArray, Head
@@ -82,13 +82,21 @@ class _Replica:
             hidden_BLD = packed_states(self._model, self._checkpoint, ids_BL, mask_BL, self.device).float()
         else:
             ids = torch.from_numpy(ids_BL).to(self.device)
-            hidden_BLD = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            hidden_BLD = self._model(
+                input_ids=ids, attention_mask=mask, **self._types(ids_BL)
+            ).last_hidden_state.float()
         return HeadOutputs(
             dense=_numpy(self._dense_vectors(hidden_BLD, mask)) if "dense" in heads else None,
             token_weights=_numpy(self._token_weights(hidden_BLD)) if "sparse" in heads else None,
             token_vectors=_numpy(self._token_vectors(hidden_BLD)) if "multi" in heads else None,
             token_states=_numpy(hidden_BLD) if states else None,
         )
+
+    def _types(self, ids_BL: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """What a model of two texts is told besides; many others do not know token types."""
+        if self._checkpoint.separator is None:
+            return {}
+        return {"token_type_ids": torch.from_numpy(token_types(ids_BL, self._checkpoint.separator)).to(self.device)}
 
     def _dense_vectors(self, hidden_BLD: torch.Tensor, mask_BL: torch.Tensor) -> torch.Tensor:
         pooled = _pool(hidden_BLD, mask_BL, self._checkpoint.pooling)

@@ -99,6 +99,8 @@ class Checkpoint:
         lowercase: whether texts are lower-cased before the tokenizer's own normaliser.
         sparse_terms: which terms the lexical head weighs, see `trivec.encode.sparse_terms`.
         precision: of the linear layers: ``int8`` for a quantised model, see `trivec.encode.quantization`.
+        separator: the token after which a second text begins, for models that read two texts and embed which of both a
+            token is in; None for all others.
         settings: defaults that came with the model, such as its fusion for hybrid search.
         loaded_by: the arguments of `trivec.load` that gave it, for those who want it again.
     """
@@ -118,6 +120,7 @@ class Checkpoint:
     lowercase: bool = False
     sparse_terms: SparseTerms = "cased"
     precision: Precision = "float32"
+    separator: int | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     loaded_by: Mapping[str, Any] = field(default_factory=dict)
 

@@ -48,6 +48,12 @@ def position_offset(path: Path, config: Mapping[str, Any]) -> int:
     return whole_number(path, config, "pad_token_id", default=1, least=0) + 1
 
 
+def pad_id(checkpoint: Checkpoint) -> int:
+    """The id that fills up short rows; it is masked, so any will do where the model names none."""
+    named = {name: value for name, value in checkpoint.config.items() if value is not None}
+    return whole_number(checkpoint.folder / CONFIG_FILE, named, "pad_token_id", default=0, least=0)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a model folder.
 

@@ -1,0 +1,74 @@
+"""A query and a document as one row of tokens, by the tokenizer's own template for two texts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trivec.encode.tokenizer import TextTokenizer
+from trivec.errors import InputError
+from trivec.rerank.reranker import Pair
+
+logger = logging.getLogger(__name__)
+
+
+class PairTokens:
+    """Makes rows such as ``<s> query </s></s> document </s>``.
+
+    A query keeps at most ``query_length`` tokens, and the document has what is left: both are cut at the end, and the
+    special tokens stay. A text that stands in several pairs is split into tokens once.
+
+    Args:
+        tokenizer: that of the model.
+        max_length: tokens of a row, special tokens included.
+        query_length: tokens of a query at most; None is three quarters of ``max_length``, as in the published code.
+
+    Raises:
+        InputError: the lengths leave no room for a query and a document.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, max_length: int, query_length: int | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._before, self._between, self._after = tokenizer.pair_template
+        specials = len(self._before) + len(self._between) + len(self._after)
+        query_length = 3 * max_length // 4 if query_length is None else query_length
+        if query_length < 1 or max_length < specials + 2:
+            raise InputError(
+                f"max_length {max_length} with query_length {query_length} leaves no room for a query and a document "
+                f"beside {specials} special tokens"
+            )
+        self._room = max_length - specials
+        self._query_room = min(query_length, self._room - 1)
+
+    def rows(self, pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+        """Token ids of each pair."""
+        queries = self._pieces([pair.query for pair in pairs])
+        documents = self._pieces([pair.document for pair in pairs])
+        rows = []
+        cut_queries, cut_documents = set[str](), 0
+        for pair in pairs:
+            query, document = queries[pair.query], documents[pair.document]
+            if len(query) > self._query_room:
+                cut_queries.add(pair.query)
+                query = query[: self._query_room]
+            left = self._room - len(query)
+            cut_documents += len(document) > left
+            row = [*self._before, *query, *self._between, *document[:left], *self._after]
+            rows.append(np.asarray(row, np.int64))
+        if cut_queries:
+            logger.warning(
+                "%d queries are longer than %d tokens and were cut there", len(cut_queries), self._query_room
+            )
+        if cut_documents:
+            logger.warning(
+                "%d of %d documents had no room for all of their tokens and were cut", cut_documents, len(rows)
+            )
+        return rows
+
+    def _pieces(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        different = list(dict.fromkeys(texts))
+        encodings = self._tokenizer.pieces(different)
+        return {text: encoding.ids for text, encoding in zip(different, encodings, strict=True)}
