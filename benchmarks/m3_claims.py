@@ -56,6 +56,7 @@ class Bench:
 
     data: Path
     work: Path
+    long: Sequence[str] = LONG
 
     @property
     def sets(self) -> list[str]:
@@ -130,7 +131,7 @@ def long_sparse(bench: Bench, model: Encoder) -> dict[str, Any]:
     """Sparse against dense, on long and on short documents."""
     told: dict[str, Any] = {}
     for way in ("cut", "passages"):
-        told[f"long documents, {way}"] = compared(bench.measure(model, way, LONG), "sparse", "dense")
+        told[f"long documents, {way}"] = compared(bench.measure(model, way, bench.long), "sparse", "dense")
     told["short documents"] = compared(bench.measure(model, "passages", bench.short), "sparse", "dense")
     return {"holds": better(told["long documents, passages"]) and not better(told["short documents"]), **told}
 
@@ -139,7 +140,7 @@ def weights(bench: Bench, model: Encoder) -> dict[str, Any]:
     """The paper's two pairs of weights, where each should be at its best."""
     told = {
         name: compared(bench.measure(model, "passages", sets), FOR_LONG, FOR_SHORT)
-        for name, sets in (("long", LONG), ("short", bench.short), ("across languages", ACROSS))
+        for name, sets in (("long", bench.long), ("short", bench.short), ("across languages", ACROSS))
     }
     worse_on_short = told["short"]["difference"] < 0 and told["short"]["p"] < ALPHA
     return {"holds": better(told["long"]) and worse_on_short, "difference is": f"{FOR_LONG} - {FOR_SHORT}", **told}
@@ -152,9 +153,9 @@ def mcls(bench: Bench, model: Encoder) -> dict[str, Any]:
     """
     short = model.shortened(512)
     ways = {"cut at 512": (short, "cut"), "one CLS": (model, "cut"), "several CLS": (model, "mcls"),
-            "windows of 512": (short, "windows"), "passages of 512": (short, "passages")}  # fmt: skip
+            "windows of 512": (short, "windows")}  # fmt: skip
     found: dict[str, dict[str, FloatArray]] = {}
-    for name in LONG:
+    for name in bench.long:
         judged = shortened(bench.judged(name), model)
         found[name] = {way: bench.values(own, how, judged, ["dense"])["dense"] for way, (own, how) in ways.items()}
     told = {f"several CLS - {other}": compared(found, "several CLS", other) for other in ways if other != "several CLS"}
@@ -188,9 +189,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of sets in BEIR layout")
     parser.add_argument("--model", default="m3-small")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps rankings and vectors")
+    parser.add_argument("--long", nargs="*", default=list(LONG), help="sets of long documents")
     parser.add_argument("--out", type=Path, required=True, help="folder of results")
     given = parser.parse_args()
-    told = CLAIMS[given.claim](Bench(given.data, given.work), trivec.load(given.model))
+    told = CLAIMS[given.claim](Bench(given.data, given.work, given.long), trivec.load(given.model))
     print(f"{given.claim}: {'holds' if told['holds'] else 'does not hold'} at this scale")
     result = {"environment": environment("ir-measures"), "model": Path(given.model).name, "claim": given.claim, **told}
     write_result(given.out / f"m3_claims_{given.claim}.json", result)
