@@ -13,6 +13,7 @@ import pytest
 import trivec
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import CorruptModelError, InputError, ModelError
+from trivec.rerank.calibration import Calibration
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import Pair
 from trivec.tensorfile import memory_map
@@ -121,6 +122,14 @@ def test_ranking(reranker_folder: Callable[[str], Path], pairs: list[tuple[str, 
     np.testing.assert_allclose(chances, 1 / (1 + np.exp(-scores)), rtol=1e-6)
     assert reranker.rank(query, []) == []
     assert reranker.score_layers([]).shape == (0, 1)
+
+
+def test_a_calibrated_model_gives_its_probabilities(reranker_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(reranker_folder("bert"), tmp_path / "calibrated"))
+    Calibration("platt", (2.0,), (1.0,)).write(folder)
+    reranker = trivec.load_reranker(folder)
+    scores = reranker.score("river", ["water", "the river in the city"])
+    np.testing.assert_allclose(reranker.probabilities(scores), 1 / (1 + np.exp(-2 * scores - 1)), rtol=1e-5)
 
 
 def test_texts_that_are_none(reranker_folder: Callable[[str], Path]) -> None:

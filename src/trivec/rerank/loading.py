@@ -10,6 +10,7 @@ from trivec.encode.loading import resolve, start_runtime
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError
 from trivec.rerank import classifier
+from trivec.rerank.calibration import read_calibration
 from trivec.rerank.cross_encoder import CrossEncoder
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import Reranker
@@ -63,4 +64,4 @@ def load_reranker(
         raise InputError(f"max_length must lie between 1 and {limit} for {checkpoint.name}, got {max_length}")
     tokens = PairTokens(TextTokenizer.of(checkpoint), length, query_length)
     started = start_runtime(checkpoint, runtime, device, dtype, threads)
-    return Reranker(CrossEncoder(checkpoint, started, tokens, batch_tokens))
+    return Reranker(CrossEncoder(checkpoint, started, tokens, batch_tokens), read_calibration(folder))

@@ -7,10 +7,12 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from trivec.encode.tokenizer import clean_text
 from trivec.errors import InputError, ModelError
 from trivec.progress import Progress
+from trivec.rerank.calibration import Calibration
 from trivec.types import FloatArray
 
 _WINDOW = 4096
@@ -63,8 +65,9 @@ class Reranker:
         array([ 5.2, -8.1], dtype=float32)
     """
 
-    def __init__(self, scorer: PairScorer) -> None:
+    def __init__(self, scorer: PairScorer, calibration: Calibration | None = None) -> None:
         self.scorer = scorer
+        self.calibration = calibration
 
     def __repr__(self) -> str:
         return f"Reranker({self.name!r})"
@@ -125,8 +128,14 @@ class Reranker:
         return [Ranked(number, float(scores[number])) for number in best.tolist()]
 
     def probabilities(self, scores: FloatArray) -> FloatArray:
-        """Logits through the logistic function: numbers between 0 and 1 in the same order."""
-        return np.asarray(1 / (1 + np.exp(-np.asarray(scores, np.float64))), np.float32)
+        """Numbers between 0 and 1 in the order of the logits: probabilities if the model was calibrated.
+
+        Without `trivec.rerank.calibration` they are logits through the logistic function, which says nothing of how
+        often such pairs are right.
+        """
+        if self.calibration is not None:
+            return self.calibration(scores)
+        return np.asarray(expit(np.asarray(scores, np.float64)), np.float32)
 
     def _check(self, scores: FloatArray, window: Sequence[Pair]) -> None:
         wrong = ~np.isfinite(scores).all(axis=1)
