@@ -99,7 +99,7 @@ def system_scores(system: str, row: dict[Signal, FloatArray], options: SearchOpt
     for scores in first_stage.values():
         proposed[np.argsort(-scores, kind="stable")[: options.candidates]] = True
     total = np.where(proposed, _total(rule, first_stage), -np.inf)
-    kept = np.argsort(-total, kind="stable")[: options.rerank]
+    kept = np.argsort(-total, kind="stable")[: options.shortlist]
     result = np.full(len(total), -np.inf, np.float32)
     if system == "multi":
         result[kept] = row["multi"][kept]
@@ -170,7 +170,7 @@ def main() -> None:
     means = {s: round(float(np.mean([row[s]["nDCG@10"] for row in table.values()])), 4) for s in systems}
     print(f"{'mean of ' + str(len(table)):20}", " ".join(f"{s} {means[s]:.3f}" for s in systems))
     settings = {"fusion": options.fusion, "weights": options.weights, "candidates": options.candidates,
-                "rerank": options.rerank}  # fmt: skip
+                "shortlist": options.shortlist}  # fmt: skip
     result = {
         "environment": environment("ir-measures", "scipy"),
         "model": encoder.name,

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from trivec.rerank.reranker import Reranker
     from trivec.scoring import score, score_pairs
     from trivec.search.collection import Collection
-    from trivec.search.collection import open_collection as open
     from trivec.search.hits import Hit
+    from trivec.search.opening import open_collection as open
     from trivec.types import Document
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ _HOMES = {
     "TrivecError": "trivec.errors:TrivecError",
     "load": "trivec.encode.loading:load",
     "load_reranker": "trivec.rerank.loading:load_reranker",
-    "open": "trivec.search.collection:open_collection",
+    "open": "trivec.search.opening:open_collection",
     "score": "trivec.scoring:score",
     "score_pairs": "trivec.scoring:score_pairs",
 }

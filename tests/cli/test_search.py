@@ -15,6 +15,8 @@ from cli_runs import Run, write_jsonl
 import trivec
 from trivec.search.manifest import FILE
 
+import tiny_models
+
 HIT = {"rank", "score", "id", "title", "text", "metadata", "passage", "signals", "contributions"}
 EXPLANATION = {"query", "document_id", "score", "signals", "words", "alignments"}
 
@@ -96,15 +98,26 @@ def test_standard_input_without_a_usable_query(
 
 
 def test_ranking_options_are_used_and_saved(run: Run, library: Path) -> None:
-    words = ["--weights", "dense=1, sparse=0.3", "--fusion", "rrf", "--candidates", 50, "--rerank", 5]
+    words = ["--weights", "dense=1, sparse=0.3", "--fusion", "rrf", "--candidates", 50, "--shortlist", 5]
     saved = run("search", library, "capital", *words, "--save", "--json")
     assert saved.code == 0
     assert "now searches by mode hybrid, rrf" in saved.err
     assert set(saved.json["hits"][0]["contributions"]) == {"dense", "sparse"}
     assert run("search", library, "capital", "--json").json == saved.json
-    assert "fusion rrf; weights dense=1, sparse=0.3; candidates 50; rerank 5" in run("info", library).out
+    assert "fusion rrf; weights dense=1, sparse=0.3; candidates 50; shortlist 5" in run("info", library).out
     by_one = run("search", library, "capital", "--mode", "dense", "--json").json["hits"][0]
     assert by_one["score"] == by_one["signals"]["dense"]
+
+
+def test_a_reranker_puts_hits_in_its_order(run: Run, library: Path, workplace: Path) -> None:
+    tiny_models.write_tiny_reranker(workplace / "reranker")
+    hits = run("search", library, "capital city", "--rerank", "reranker", "--depth", 3, "-k", 3, "--json").json["hits"]
+    assert [hit["score"] for hit in hits] == sorted((hit["reranking"]["score"] for hit in hits), reverse=True)
+    assert sorted(hit["reranking"]["first_rank"] for hit in hits) == [1, 2, 3]
+    saved = run("search", library, "capital city", "--rerank", "reranker", "--save")
+    assert "now searches by mode hybrid, weighted-sum, the first 100 reranked by reranker" in saved.err
+    assert "(was 1.)" in run("search", library, "capital city").out
+    assert "reranking" not in run("search", library, "capital city", "--rerank", "", "--json").json["hits"][0]
 
 
 def test_passages_lists_every_passage(run: Run, workplace: Path, model: Path) -> None:
@@ -134,8 +147,10 @@ def test_passages_lists_every_passage(run: Run, workplace: Path, model: Path) ->
         (["q", "--fusion", "magic"], "'magic'"),
         (["q", "--mode", "best"], '"best"'),
         (["q", "-k", "0"], "at least 1"),
-        (["q", "--rerank", "0"], "rerank"),
+        (["q", "--shortlist", "0"], "shortlist"),
         (["q", "--candidates", "-5"], "candidates"),
+        (["q", "--rerank", "nowhere"], "there is no model 'nowhere'"),
+        (["q", "--depth", "5"], "are for a reranker: name one by --rerank"),
         (["", "--json"], "blank"),
         ([" \n "], "blank"),
     ],

@@ -23,8 +23,8 @@ WAYS = [
     SearchOptions(fusion="rrf"),
     SearchOptions(fusion="z-score", weights={"dense": 1.0, "sparse": 0.5, "multi": 2.0}),
     SearchOptions(fusion="min-max"),
-    SearchOptions(candidates=12, rerank=11),
-    SearchOptions(fusion="rrf", candidates=15, rerank=12),
+    SearchOptions(candidates=12, shortlist=11),
+    SearchOptions(fusion="rrf", candidates=15, shortlist=12),
     *(SearchOptions(mode=mode) for mode in ("dense", "sparse", "bm25", "multi")),
 ]
 

@@ -30,7 +30,7 @@ def add(
     """
     from trivec.cli.filling import fill, tell
     from trivec.cli.sources import Sources
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     documents = Sources(sources, reading.options(), library)
     with open_collection(library, create=False) as collection:

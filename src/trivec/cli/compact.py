@@ -23,7 +23,7 @@ def compact(library: Path, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
     from dataclasses import asdict
 
     from trivec.cli.output import emit_summary, human_bytes, print_facts
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with open_collection(library, create=False) as collection:
         report = collection.compact()

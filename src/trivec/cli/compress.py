@@ -64,9 +64,9 @@ def compress(
     from trivec.cli.output import emit
     from trivec.encode.compression import Compression
     from trivec.errors import InputError
-    from trivec.search.collection import open_collection
     from trivec.search.compressing import CompressOptions
     from trivec.search.compressing import compress as compress_library
+    from trivec.search.opening import open_collection
 
     if to is None and tokens is None and dimensions is None and sparse_weights is None and pool_tokens == 1:
         raise InputError("nothing to do: give --to, --tokens, --dimensions, --pool-tokens or --sparse-weights")

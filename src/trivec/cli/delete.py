@@ -33,7 +33,7 @@ def delete(
         where: A filter over metadata; all documents that pass it go.
     """
     from trivec.cli.output import emit_summary, print_facts
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with open_collection(library, create=False) as collection:
         removed = collection.delete(id, where)

@@ -183,7 +183,7 @@ def _in_library(
     from trivec.errors import InputError
     from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.library_evaluation import evaluate_library
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with keep(open_collection(library, create=False)) as collection:
         for one in wanted:

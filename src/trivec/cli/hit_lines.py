@@ -72,7 +72,10 @@ def _merged(marks: Sequence[Mark]) -> Iterator[Mark]:
 
 
 def _signals(hit: Hit) -> str:
-    return "  ".join(f"{signal} {score:.3f}" for signal, score in hit.signals.items())
+    scores = [f"{signal} {score:.3f}" for signal, score in hit.signals.items()]
+    if hit.reranking is not None:
+        scores.append(f"reranker {hit.reranking.score:.3f} (was {hit.reranking.first_rank}.)")
+    return "  ".join(scores)
 
 
 def _why(explanation: Explanation) -> Iterator[list[Span]]:

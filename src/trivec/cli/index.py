@@ -68,7 +68,7 @@ def index(
     from trivec.cli.sources import Sources
     from trivec.encode.loading import resolve
     from trivec.errors import InputError
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     documents = Sources(sources, reading.options(), out)
     if model is not None:

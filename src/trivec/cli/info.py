@@ -29,7 +29,7 @@ def info(library: Path, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
     from dataclasses import asdict
 
     from trivec.cli.output import emit, print_facts
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with open_collection(library, create=False) as collection:
         found = collection.info()

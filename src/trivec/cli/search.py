@@ -40,8 +40,18 @@ class RankingFlags:
     candidates: int | None = None
     """How many passages each first-stage signal proposes."""
 
-    rerank: int | None = None
+    shortlist: int | None = None
     """How many of the proposed passages get a MaxSim score."""
+
+    rerank: str | None = None
+    """A reranker, by name or folder: it reads the best hits with the query, and
+    puts them in its order. An empty name is none."""
+
+    depth: int | None = None
+    """How many hits it reads. Without it: 100."""
+
+    first_stage: float | None = None
+    """Weight of the order before beside its own. Without it: 0."""
 
     passages: bool = False
     """List every matching passage, not each document once."""
@@ -64,9 +74,14 @@ class RankingFlags:
             weights=weights,
             fusion=self.fusion,
             candidates=self.candidates,
-            rerank=self.rerank,
+            shortlist=self.shortlist,
             per_passage=self.passages or None,
+            reranker=self.rerank,
+            depth=self.depth,
+            first_stage=self.first_stage,
         )
+        if not changed.reranker and (self.depth is not None or self.first_stage is not None):
+            raise InputError("--depth and --first-stage are for a reranker: name one by --rerank")
         if changed.mode != "hybrid" and (self.weights is not None or self.fusion is not None):
             given = "--weights" if self.weights is not None else "--fusion"
             raise InputError(f"{given} is for mode hybrid, and the mode is {changed.mode}: give one of the two")
@@ -93,6 +108,7 @@ def search(
       trivec search library "how do plants make sugar?"
       trivec search library "Zucker" --where 'lang = "de"' --explain
       trivec search library - --json < queries.txt > hits.jsonl
+      trivec search library "Zucker" --rerank BAAI/bge-reranker-v2-m3 --depth 50
       trivec search library "x" --weights dense=1,bm25=0.5 --save
 
     For each hit: rank, score, title, id, the place that fits best, and the
@@ -111,7 +127,7 @@ def search(
     """
     from trivec.cli.leaving import keep
     from trivec.errors import InputError
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     if query != "-" and not query.strip():
         raise InputError("the query is blank: give a question or keywords")
@@ -196,4 +212,5 @@ def _query_batches() -> Iterator[list[str]]:
 def _described(options: SearchOptions) -> str:
     mixed = f", {options.fusion}" if options.mode == "hybrid" else ""
     weights = ", ".join(f"{name}={weight:g}" for name, weight in (options.weights or {}).items())
-    return f"mode {options.mode}{mixed}{f', weights {weights}' if mixed and weights else ''}"
+    read = f", the first {options.depth} reranked by {options.reranker}" if options.reranker else ""
+    return f"mode {options.mode}{mixed}{f', weights {weights}' if mixed and weights else ''}{read}"

@@ -25,7 +25,7 @@ def snapshot(library: Path, file: Path, /, *, output: OutputFlags = DEFAULT_OUTP
     from dataclasses import asdict
 
     from trivec.cli.output import emit_summary, human_bytes, print_facts
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with open_collection(library, create=False) as collection:
         report = collection.snapshot(file)

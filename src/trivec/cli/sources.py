@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trivec.errors import InputError
-from trivec.search.collection import open_collection
 from trivec.search.manifest import FILE, Manifest
+from trivec.search.opening import open_collection
 from trivec.search.readers import ReadOptions, ReadReport, read_documents
 from trivec.types import Document
 

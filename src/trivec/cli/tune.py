@@ -54,7 +54,7 @@ def tune(
     from trivec.cli.leaving import keep as kept
     from trivec.cli.output import emit
     from trivec.evaluate.tuning import tune as find_best
-    from trivec.search.collection import open_collection
+    from trivec.search.opening import open_collection
 
     with kept(open_collection(library, create=False)) as collection:
         asked, relevance = _questions(collection, queries, qrels, pseudo, seed)
@@ -99,7 +99,7 @@ def _show(found: Tuned, library: Path, is_stored: bool) -> None:
             ("tuned", f"{found.after:.4f}"),
             ("change", f"{found.change.mean:+.4f} ({low:+.4f} to {high:+.4f}), p {found.change.p:.4f}"),
             ("way", f"{found.options.fusion}, {weights}"),
-            ("depth", f"{found.options.candidates} candidates a signal, {found.options.rerank} by MaxSim"),
+            ("depth", f"{found.options.candidates} candidates a signal, {found.options.shortlist} by MaxSim"),
         ]
     )
     print_line([(_verdict(found, library, is_stored), "bold")])

@@ -42,7 +42,7 @@ class OfflineSearch:
         first: tuple[Signal, ...] = tuple(signal for signal in signals if signal != "multi")
         first = first or tuple(self.found.proposed.lists)
         rule = options.rule() if options.mode == "hybrid" else None
-        depth, shortlist = max(k, options.candidates), max(k, options.rerank)
+        depth, shortlist = max(k, options.candidates), max(k, options.shortlist)
         while True:
             rows = self._proposed_by(first, depth)
             exhausted = all(len(self.found.proposed.lists[signal]) < depth for signal in first)

@@ -164,7 +164,7 @@ class _Trial:
 
     def cheapest(self, options: SearchOptions) -> SearchOptions:
         """With as few candidates as lose next to nothing."""
-        ways = [replace(options, candidates=candidates, rerank=rerank) for candidates, rerank in _DEPTHS]
+        ways = [replace(options, candidates=candidates, shortlist=shortlist) for candidates, shortlist in _DEPTHS]
         means = [float(self.values(way).mean()) for way in ways]
         return next(way for way, mean in zip(ways, means, strict=True) if mean >= max(means) - _LOSS)
 
@@ -182,7 +182,7 @@ def _ways(signals: Sequence[Signal], present: SearchOptions) -> list[SearchOptio
             ways.append(_way("weighted-sum", dict(zip(signals, shares, strict=True))))
     for fusion, share in itertools.product(("rrf", "z-score", "min-max"), (0.25, 0.5, 1.0)):
         ways.append(_way(fusion, {signal: 1.0 if signal in ("dense", "multi") else share for signal in signals}))
-    return [replace(way, candidates=present.candidates, rerank=present.rerank) for way in ways]
+    return [replace(way, candidates=present.candidates, shortlist=present.shortlist) for way in ways]
 
 
 def _way(fusion: str, weights: Mapping[Signal, float]) -> SearchOptions:

@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit
 
 from trivec.encode.checkpoints.plain import parse_json, unexpected
@@ -119,6 +118,8 @@ def calibration_error(probabilities: FloatArray, labels: Sequence[bool]) -> floa
 
 
 def _platt(logits: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    from scipy.optimize import minimize  # slow to import, and no search needs it
+
     positives, negatives = right.sum(), (~right).sum()
     targets = np.where(right, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     scale = float(np.std(logits)) or 1.0  # the search is easier where numbers are near 1
@@ -134,6 +135,8 @@ def _platt(logits: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration
 
 
 def _isotonic(logits: NDArray[np.float64], right: NDArray[np.bool_]) -> Calibration:
+    from scipy.optimize import isotonic_regression
+
     different, place = np.unique(logits, return_inverse=True)
     weights = np.bincount(place).astype(np.float64)
     means = np.bincount(place, weights=right.astype(np.float64)) / weights

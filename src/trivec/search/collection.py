@@ -14,29 +14,32 @@ from trivec.embeddings import Embeddings
 from trivec.encode.compression import Compression
 from trivec.encode.encoder import Encoder
 from trivec.encode.loading import load
-from trivec.errors import InputError, LibraryError
-from trivec.index import Filter, FilterLike, MemoryStore, Store, parse_filter
+from trivec.errors import InputError
+from trivec.index import Filter, FilterLike, Store, parse_filter
+from trivec.rerank.loading import load_reranker
+from trivec.rerank.reranker import Reranker
 from trivec.search.adding import AddReport, add_documents, finish_interrupted
 from trivec.search.compacting import CompactReport, compact_store, remove_leftovers
 from trivec.search.explain import Explainer
 from trivec.search.hits import Hit
 from trivec.search.long_documents import LongDocuments
-from trivec.search.manifest import FILE, Manifest
+from trivec.search.manifest import Manifest
 from trivec.search.options import Mode, SearchOptions
 from trivec.search.passages import PassageSplitter, join_passages
+from trivec.search.reranking import RerankedPassage, rerank
 from trivec.search.retrieval import retrieve
-from trivec.search.scratch import can_be_filled, filling, forget_mark
 from trivec.search.snapshots import SnapshotReport, write_snapshot
-from trivec.search.stores import DEFAULT_KIND, check_first_stage, create_store, discard_store, open_store
+from trivec.search.stores import discard_store
 from trivec.search.verification import Verification, verify_library
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Passage, Signal, passage_id
 
 if TYPE_CHECKING:
-    from trivec.index.native.settings import FirstStage
+    pass
 
 logger = logging.getLogger(__name__)
 
 IN_MEMORY = ":memory:"
+"""The path of a library that is gone when the process ends."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Collection:
         self.store = store
         self.manifest = manifest
         self._encoder = encoder
+        self._rerankers: dict[str, Reranker] = {}
         finish_interrupted(store, folder)
 
     # -- the model -----------------------------------------------------------------------------------------
@@ -195,6 +199,8 @@ class Collection:
         weights: Mapping[Signal, float] | None = None,
         fusion: str | None = None,
         options: SearchOptions | None = None,
+        reranker: Reranker | str | None = None,
+        depth: int | None = None,
     ) -> list[Hit]:
         """The best documents for a query.
 
@@ -206,12 +212,14 @@ class Collection:
             weights: of the signals, for this call.
             fusion: the rule that mixes them, for this call.
             options: all options at once, instead of the library's.
+            reranker: puts the best hits in its order: its name or folder, or itself.
+            depth: how many hits it reads.
 
         Raises:
             InputError: an option cannot be used.
             FilterError: the filter cannot be read.
         """
-        return self.search_batch([query], k, mode, where, weights, fusion, options)[0]
+        return self.search_batch([query], k, mode, where, weights, fusion, options, reranker, depth)[0]
 
     def search_batch(
         self,
@@ -222,13 +230,18 @@ class Collection:
         weights: Mapping[Signal, float] | None = None,
         fusion: str | None = None,
         options: SearchOptions | None = None,
+        reranker: Reranker | str | None = None,
+        depth: int | None = None,
     ) -> list[list[Hit]]:
         """`search` for many queries, encoded together."""
         if isinstance(queries, str):
             raise InputError("search_batch takes a list of queries: use search for one")
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
-        chosen = (options or self.search_options).changed(mode=mode, weights=weights, fusion=fusion)
+        name = self._know(reranker) if isinstance(reranker, Reranker) else reranker
+        chosen = (options or self.search_options).changed(
+            mode=mode, weights=weights, fusion=fusion, reranker=name, depth=depth
+        )
         condition = parse_filter(where)
         if not self.store.signals:
             return [[] for _ in queries]
@@ -243,12 +256,27 @@ class Collection:
         heads: list[Head] = [HEAD_OF_SIGNAL[signal] for signal in self.store.signals if signal in used]
         return self.compression.queries(self.encoder.encode_queries(queries, heads))
 
+    def reranker(self, name: str) -> Reranker:
+        """The reranker of this name or folder, loaded when first needed."""
+        if name not in self._rerankers:
+            self._rerankers[name] = load_reranker(name)
+        return self._rerankers[name]
+
+    def _know(self, reranker: Reranker) -> str:
+        self._rerankers[reranker.name] = reranker
+        return reranker.name
+
     def _hits(self, query: str, vectors: Embeddings, k: int, where: Filter | None, options: SearchOptions) -> list[Hit]:
         explain = Explainer(self, query, vectors)
-        found = retrieve(self.store, vectors, k, where, options)
+        found = retrieve(self.store, vectors, max(k, options.depth if options.reranker else 0), where, options)
+        if options.reranker:
+            contents = [self.splitter.content(one.passage) for one in found]
+            ranked = rerank(self.reranker(options.reranker), query, found, contents, options.first_stage)[:k]
+        else:
+            ranked = [RerankedPassage(one, None, one.score) for one in found]
         return [
-            Hit(place, ranked.score, ranked.passage, ranked.signals, ranked.contributions, explain)
-            for place, ranked in enumerate(found, start=1)
+            Hit(place, one.score, one.found.passage, one.found.signals, one.found.contributions, explain, one.reranking)
+            for place, one in enumerate(ranked, start=1)
         ]
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -311,99 +339,3 @@ class Collection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def open_collection(
-    path: str | Path,
-    model: str | Path | Encoder | None = None,
-    create: bool = True,
-    store: str | None = None,
-    long_documents: LongDocuments | None = None,
-    multi_first_stage: FirstStage | None = None,
-) -> Collection:
-    """Open a library, or make one.
-
-    Args:
-        path: its folder, or ``":memory:"`` for one that is gone when the process ends.
-        model: a name, a folder or an `Encoder`. An existing library knows its own; if one is given it must be the
-            same. A new one takes ``m3-small`` by default.
-        create: make the library if there is none.
-        store: kind of a new library's store, a name of `trivec.search.stores.KINDS`.
-        long_documents: what becomes of long documents in a new library; None makes passages of the model's window.
-        multi_first_stage: how a new library is searched by multi-vectors alone: ``exact`` by all of them,
-            ``fixed-encoding`` by those of the passages that encodings of one vector each propose, which is faster in
-            large libraries, takes about 5 KB more a passage, and can miss some. None is ``exact``.
-
-    Raises:
-        InputError: there is no such kind of store, or the library has another, takes long documents in another way,
-            or has another first stage.
-        LibraryError: there is none and ``create`` is False, or the folder holds something else.
-        LibraryMismatchError: it was made by another model, or by a newer trivec.
-        LibraryBusyError: another process has it open.
-    """
-    if str(path) == IN_MEMORY:
-        encoder = _encoder(model)
-        check_first_stage(MemoryStore(), multi_first_stage)
-        return Collection(None, MemoryStore(), _new_manifest(encoder, "memory", long_documents), encoder)
-    folder = Path(path).expanduser()
-    if (folder / FILE).is_file():
-        library = _open_existing(folder, model, store, long_documents)
-        try:
-            check_first_stage(library.store, multi_first_stage)
-        except InputError:
-            library.close()
-            raise
-        return library
-    if not create:
-        Manifest.read(folder)
-    if not can_be_filled(folder):
-        raise LibraryError(f"{folder} exists and is no library: choose another place, or remove it")
-    return _create(folder, _encoder(model), store or DEFAULT_KIND, long_documents, multi_first_stage)
-
-
-def _open_existing(
-    folder: Path, model: str | Path | Encoder | None, store: str | None, long_documents: LongDocuments | None
-) -> Collection:
-    manifest = Manifest.read(folder)
-    forget_mark(folder)
-    if store not in (None, manifest.store):
-        raise InputError(f"{folder} has the store {manifest.store!r}, not {store!r}: make a new library for it")
-    if long_documents is not None:
-        LongDocuments.from_settings(manifest.long_documents).check_same(long_documents, folder)
-    encoder = None
-    if model is not None:
-        encoder = _encoder(model)
-        manifest.check_model(encoder.fingerprint, folder)
-    return Collection(folder, open_store(manifest.store, folder / manifest.folder), manifest, encoder)
-
-
-def _create(
-    folder: Path,
-    encoder: Encoder,
-    kind: str,
-    long_documents: LongDocuments | None,
-    multi_first_stage: FirstStage | None,
-) -> Collection:
-    manifest = _new_manifest(encoder, kind, long_documents)
-    try:
-        with filling(folder):
-            store = create_store(kind, folder / manifest.folder, multi_first_stage)
-            manifest.write(folder)
-    except OSError as error:
-        raise LibraryError(f"a library cannot be made at {folder} ({error.strerror}): choose another place") from error
-    return Collection(folder, store, manifest, encoder)
-
-
-def _new_manifest(encoder: Encoder, store: str, long_documents: LongDocuments | None) -> Manifest:
-    checkpoint = encoder.checkpoint
-    long_documents = long_documents or LongDocuments()
-    long_documents.check_model(encoder)
-    settings = SearchOptions.suited_to(encoder.heads, checkpoint.settings).settings()
-    model = checkpoint.loaded_by or {"model": str(checkpoint.folder.resolve())}
-    return Manifest(dict(model), encoder.fingerprint, store, long_documents=long_documents.settings(), search=settings)
-
-
-def _encoder(model: str | Path | Encoder | None) -> Encoder:
-    if isinstance(model, Encoder):
-        return model
-    return load() if model is None else load(model)

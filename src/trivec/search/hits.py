@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trivec.search.reranking import Reranking
 from trivec.types import Metadata, Passage, Signal
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Hit:
         passage: what was matched, with its place in the document (``start``, ``end`` in characters).
         signals: the raw score by each signal that was computed; ``dense`` and ``multi`` lie in [-1, 1].
         contributions: what each signal added to the score under the fusion rule.
+        reranking: what a reranker thought of it, and where it stood before; None without one. With one, ``score`` is
+            the reranker's, and ``contributions`` add up to ``reranking.first_score``.
     """
 
     rank: int
@@ -30,6 +33,7 @@ class Hit:
     signals: Mapping[Signal, float]
     contributions: Mapping[Signal, float]
     explainer: Callable[[Hit], Explanation] = field(repr=False, compare=False)
+    reranking: Reranking | None = None
 
     @property
     def id(self) -> str:
@@ -73,4 +77,5 @@ class Hit:
             },
             "signals": dict(self.signals),
             "contributions": dict(self.contributions),
+            **({} if self.reranking is None else {"reranking": asdict(self.reranking)}),
         }

@@ -13,6 +13,8 @@ from trivec.types import SIGNALS, Head, Signal
 
 Mode: TypeAlias = Literal["hybrid", "dense", "sparse", "bm25", "multi"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+_RENAMED = {"rerank": "shortlist"}
+"""Names that libraries may still have in their settings."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +30,36 @@ class SearchOptions:
         fusion: the rule that mixes, a name of `trivec.search.fusion.FUSIONS`.
         weights: of the signals in the mix; None takes the rule's own.
         candidates: how many passages each first-stage signal (dense, sparse, bm25) proposes.
-        rerank: how many of the proposed passages get a MaxSim score.
+        shortlist: how many of the proposed passages get a MaxSim score.
         complete: score every candidate by every signal. If False, a signal that did not propose a candidate has no
             score for it, as in the published figures.
         per_passage: list every matching passage; otherwise each document once, at its best passage.
+        reranker: the name or folder of a model that reads the best hits with the query and puts them in its order, see
+            `trivec.rerank`; empty for none.
+        depth: how many hits it reads.
+        first_stage: weight of the scores before beside its own, both as standard scores of these hits; 0 for its own
+            alone.
     """
 
     mode: Mode = "hybrid"
     fusion: str = "weighted-sum"
     weights: Mapping[Signal, float] | None = None
     candidates: int = 500
-    rerank: int = 200
+    shortlist: int = 200
     complete: bool = True
     per_passage: bool = False
+    reranker: str = ""
+    depth: int = 100
+    first_stage: float = 0.0
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError(f"there is no search mode {self.mode!r}: choose one of {', '.join(MODES)}")
-        for name in ("candidates", "rerank"):
+        for name in ("candidates", "shortlist", "depth"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.first_stage < float("inf"):
+            raise InputError(f"first_stage must be a weight of at least 0, got {self.first_stage}")
         self.rule()
 
     def rule(self) -> Fusion:
@@ -109,4 +121,5 @@ class SearchOptions:
         Raises:
             InputError: a setting is not known.
         """
-        return options_from(cls, settings, "search settings")
+        present = {_RENAMED.get(name, name): value for name, value in settings.items()}
+        return options_from(cls, present, "search settings")

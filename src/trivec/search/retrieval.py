@@ -68,7 +68,7 @@ def retrieve(
     """
     signals = options.signals(store.signals)
     proposers = _proposers(signals, store.signals, store.capabilities.multi_first_stage)
-    depth, shortlist = max(k, options.candidates), max(k, options.rerank)
+    depth, shortlist = max(k, options.candidates), max(k, options.shortlist)
     while True:
         proposals = store.propose(proposers, query, depth, where, options.complete or options.mode == "multi")
         candidates = _Candidates(proposals, np.arange(len(proposals.ids)), with_bm25_share(store, query, proposals))

@@ -72,7 +72,7 @@ def search_options(source: Source, options: MiningOptions, weights: Mapping[Sign
     depth = options.ranks[1]
     proposed = 1 if source.by in ("dense", "sparse", "bm25") else max(1000, depth)
     mix = weights if source.by == "hybrid" else None
-    return SearchOptions(source.mode, weights=mix, candidates=proposed, rerank=max(200, depth), per_passage=True)
+    return SearchOptions(source.mode, weights=mix, candidates=proposed, shortlist=max(200, depth), per_passage=True)
 
 
 def mixing_weights(encoder: Encoder, options: MiningOptions) -> Mapping[Signal, float]:
