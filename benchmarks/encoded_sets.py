@@ -1,18 +1,12 @@
-"""nDCG@10 and Recall@100 of an encoder on evaluation sets in BEIR layout: each head, BM25, hybrid.
-
-    python benchmarks/retrieval_quality.py --data EVAL_FOLDER --out benchmarks/results/retrieval_quality.json
+"""Sets with their vectors, and every signal's scores as whole matrices: what several of the benchmarks begin with.
 
 Documents are cut, encoded and mixed exactly as a library does it: passages of the model's window, candidates by each
-signal that has a weight, MaxSim over the best of their union, each document at its best passage. Signals are computed
-as whole matrices here, because there are many queries. ``--cache`` keeps encoded corpora, so that a run can be stopped
-and taken up again. The BM25 floors of the table come from ``--floors`` (a JSON file: set name to nDCG@10).
+signal that has a weight, MaxSim over the best of their union, each document at its best passage.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +15,6 @@ import ir_measures
 import numpy as np
 from ir_measures import R, nDCG
 
-import trivec
 from trivec import Embeddings, Encoder
 from trivec.evaluate import ranking
 from trivec.index import Bm25Index
@@ -32,7 +25,7 @@ from trivec.search.options import SearchOptions
 from trivec.search.passages import PassageSplitter
 from trivec.types import FloatArray, Head, Passage, Signal
 
-from common import EvaluationSet, environment, read_set, write_result
+from common import EvaluationSet
 
 SYSTEMS = ("dense", "sparse", "bm25", "multi", "hybrid")
 MEASURES = (nDCG @ 10, R @ 100)
@@ -135,51 +128,3 @@ def best_documents(scores: FloatArray, names: Sequence[str], depth: int = 100) -
     """Scores by document, each by its best passage."""
     listed = np.flatnonzero(np.isfinite(scores))
     return ranking.best_documents(listed, scores[listed], names, depth, None)
-
-
-def main() -> None:
-    """Run all sets and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of sets in BEIR layout")
-    parser.add_argument("--model", default="m3-small")
-    parser.add_argument("--sets", nargs="*", help="names of the sets to run; default all")
-    parser.add_argument("--floors", type=Path, help="JSON: set name to the nDCG@10 that BM25 must reach")
-    parser.add_argument("--cache", type=Path, help="folder that keeps encoded corpora")
-    parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    encoder = trivec.load(arguments.model)
-    options = SearchOptions.from_settings(encoder.checkpoint.settings)
-    floors = json.loads(arguments.floors.read_text()) if arguments.floors else {}
-    folders = [path.parent for path in sorted(arguments.data.glob("*/qrels.tsv"))]
-    table = {}
-    for folder in folders:
-        if arguments.sets and folder.name not in arguments.sets:
-            continue
-        data = read_set(folder)
-        encoded = encode_set(encoder, data, arguments.cache)
-        scores = evaluate(data, encoded, options)
-        table[data.name] = {
-            "documents": len(data.documents),
-            "passages": len(encoded.passages),
-            "queries": len(data.queries),
-            "bm25_floor": floors.get(data.name),
-            **scores,
-        }
-        print(f"{data.name:20}", " ".join(f"{s} {row['nDCG@10']:.3f}" for s, row in scores.items()), flush=True)
-    systems = [system for system in SYSTEMS if all(system in row for row in table.values())]
-    means = {s: round(float(np.mean([row[s]["nDCG@10"] for row in table.values()])), 4) for s in systems}
-    print(f"{'mean of ' + str(len(table)):20}", " ".join(f"{s} {means[s]:.3f}" for s in systems))
-    settings = {"fusion": options.fusion, "weights": options.weights, "candidates": options.candidates,
-                "shortlist": options.shortlist}  # fmt: skip
-    result = {
-        "environment": environment("ir-measures", "scipy"),
-        "model": encoder.name,
-        "search": settings,
-        "mean_nDCG@10": means,
-        "sets": table,
-    }
-    write_result(arguments.out, result)
-
-
-if __name__ == "__main__":
-    main()
