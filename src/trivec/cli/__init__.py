@@ -36,6 +36,7 @@ VERBS = (
     Verb("snapshot", "trivec.cli.snapshot:snapshot", "Write a whole library to one file."),
     Verb("restore", "trivec.cli.restore:restore", "Make a library from a snapshot."),
     Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
+    Verb("rerank", "trivec.cli.rerank:rerank", "Score documents by a model that reads them with a query."),
     Verb("mine", "trivec.cli.mine:mine", "Give training examples hard negatives."),
     Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
     Verb("eval", "trivec.cli.eval:evaluate", "Measure how well a model retrieves."),
