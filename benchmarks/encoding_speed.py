@@ -45,11 +45,11 @@ INSTRUMENTS = ("matmul", "trivec-query")
 class Engine:
     """A worker process that holds one loaded model."""
 
-    def __init__(self, name: str, python: str, arguments: Sequence[str]) -> None:
+    def __init__(self, name: str, python: str, arguments: Sequence[str], worker: str = "speed_worker.py") -> None:
         self.name = name
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [python, str(HERE / "speed_worker.py"), name, *arguments],
+            [python, str(HERE / worker), name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -111,12 +111,14 @@ def choose_texts(data: Path | None, encoder: trivec.Encoder, passages: int, mixe
     return {"passages": sets["passages"][:passages], "mixed": sets["mixed"][:mixed]}
 
 
-def start(pythons: Mapping[str, str], arguments: Sequence[str]) -> tuple[list[Engine], dict[str, str]]:
+def start(
+    pythons: Mapping[str, str], arguments: Sequence[str], worker: str = "speed_worker.py"
+) -> tuple[list[Engine], dict[str, str]]:
     """Engines that came up, and why the others did not."""
     engines, skipped = [], {}
     for name, python in pythons.items():
         try:
-            engines.append(Engine(name, python, arguments))
+            engines.append(Engine(name, python, arguments, worker))
         except (ChildProcessError, OSError) as error:
             skipped[name] = str(error)
             print(f"skipped {name}: {error}", flush=True)

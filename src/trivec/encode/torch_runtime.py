@@ -18,7 +18,7 @@ from trivec.encode.torch_packed import pack_attention, packed_states
 from trivec.errors import CorruptModelError, InputError, require
 from trivec.types import FloatArray, Head
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class TorchRuntime:
@@ -33,9 +33,9 @@ class TorchRuntime:
 
     def __init__(self, checkpoint: Checkpoint, device: str | None = None, dtype: str | None = None) -> None:
         names = (device or ("cuda" if torch.cuda.is_available() else "cpu")).split(",")
-        if dtype is not None and dtype not in _DTYPES:
-            raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(_DTYPES)}")
-        self._replicas = [_Replica(checkpoint, _usable_device(name.strip()), dtype) for name in names]
+        if dtype is not None and dtype not in DTYPES:
+            raise InputError(f"unknown dtype {dtype!r}: use one of {', '.join(DTYPES)}")
+        self._replicas = [_Replica(checkpoint, usable_device(name.strip()), dtype) for name in names]
         self.device = self._replicas[0].device
 
     @property
@@ -66,7 +66,7 @@ class _Replica:
         self.device = device
         dtype = dtype or ("float32" if device.type == "cpu" else "float16")
         self._checkpoint = checkpoint
-        self._model = load_backbone(checkpoint, _DTYPES[dtype]).to(device).eval()
+        self._model = load_backbone(checkpoint, DTYPES[dtype]).to(device).eval()
         self._is_packed = pack_attention(self._model, checkpoint, device)
         self._dense = [(_to_torch(m.linear, device), m.activation) for m in checkpoint.dense_modules]
         self._sparse = None if checkpoint.sparse is None else _to_torch(checkpoint.sparse, device)
@@ -114,7 +114,7 @@ class _Replica:
         return F.normalize(projected, dim=-1)
 
 
-def _usable_device(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
     """A device that a tensor can be put on.
 
     Raises:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.loading import resolve, start_runtime
 from trivec.encode.tokenizer import TextTokenizer
-from trivec.errors import InputError, ModelError
-from trivec.rerank import classifier
+from trivec.errors import InputError, ModelError, require
+from trivec.rerank import classifier, llm_loading
 from trivec.rerank.calibration import read_calibration
 from trivec.rerank.cross_encoder import CrossEncoder
+from trivec.rerank.llm_options import LlmOptions
 from trivec.rerank.pair_tokens import PairTokens
-from trivec.rerank.reranker import Reranker
+from trivec.rerank.reranker import PairScorer, Reranker
 
 _MAX_LENGTH = 512
 """Tokens of a pair, unless more or fewer are asked for: what published rerankers were measured with."""
@@ -29,6 +31,10 @@ def load_reranker(
     max_length: int | None = None,
     query_length: int | None = None,
     batch_tokens: int | None = None,
+    prompt: str | None = None,
+    cutoff_layers: Sequence[int] | None = None,
+    compress_layers: Sequence[int] = (),
+    compress_ratio: int = 1,
 ) -> Reranker:
     """Load a reranker. Nothing is downloaded: `trivec.encode.loading.fetch` does that.
 
@@ -42,20 +48,58 @@ def load_reranker(
         max_length: tokens of a pair, special tokens included; None is 512, or as many as the model has room for.
         query_length: tokens of a query at most; None is three quarters of ``max_length``.
         batch_tokens: padded tokens a batch; None is what the runtime likes best.
+        prompt: for language models: what they are asked about a pair; None is what the model was published with.
+        cutoff_layers: for language models with heads between their layers: score the pair behind these layers, and run
+            no more of them; None is behind the last one.
+        compress_layers: for those that merge tokens of the document: behind which layers.
+        compress_ratio: how many tokens become one there; 1 merges none.
 
     Raises:
         UnknownModelError: no such folder, name or cached model.
         ModelError: the folder holds no reranker.
-        InputError: a length is out of range.
+        InputError: a length is out of range, or an option means nothing to the model.
     """
     folder, known = resolve(model)
-    if not classifier.matches(folder):
-        raise ModelError(
-            f"{folder} holds no reranker: give a folder whose config.json names a model for classification"
+    is_named = known is None and not Path(model).expanduser().is_dir()
+    name = str(model) if is_named else None
+    options = LlmOptions(prompt, cutoff_layers, compress_layers, compress_ratio)
+    scorer: PairScorer
+    if classifier.matches(folder):
+        if options.given:
+            raise InputError(
+                f"{' and '.join(options.given)} is for language models, and {folder} is none: leave it out"
+            )
+        scorer = _cross_encoder(
+            folder, name, runtime, device, dtype, threads, precision, max_length, query_length, batch_tokens
         )
+    elif llm_loading.matches(folder):
+        _check_torch(folder, runtime, precision, threads)
+        scorer = llm_loading.read(
+            folder, name or folder.name, options, device, dtype, max_length, query_length, batch_tokens
+        )
+    else:
+        raise ModelError(
+            f"{folder} holds no reranker: give a folder whose config.json names a model for classification, or a "
+            "causal language model"
+        )
+    return Reranker(scorer, read_calibration(folder))
+
+
+def _cross_encoder(
+    folder: Path,
+    name: str | None,
+    runtime: str,
+    device: str | None,
+    dtype: str | None,
+    threads: int | None,
+    precision: Precision | None,
+    max_length: int | None,
+    query_length: int | None,
+    batch_tokens: int | None,
+) -> CrossEncoder:
     checkpoint = classifier.read_classifier(folder)
-    if known is None and not Path(model).expanduser().is_dir():
-        checkpoint = replace(checkpoint, name=str(model))
+    if name is not None:
+        checkpoint = replace(checkpoint, name=name)
     if precision is not None:
         checkpoint = replace(checkpoint, precision=precision)
     limit = checkpoint.max_length
@@ -64,4 +108,17 @@ def load_reranker(
         raise InputError(f"max_length must lie between 1 and {limit} for {checkpoint.name}, got {max_length}")
     tokens = PairTokens(TextTokenizer.of(checkpoint), length, query_length)
     started = start_runtime(checkpoint, runtime, device, dtype, threads)
-    return Reranker(CrossEncoder(checkpoint, started, tokens, batch_tokens), read_calibration(folder))
+    return CrossEncoder(checkpoint, started, tokens, batch_tokens)
+
+
+def _check_torch(folder: Path, runtime: str, precision: Precision | None, threads: int | None) -> None:
+    """Refuse what language models cannot have, and give torch its threads."""
+    if runtime not in ("auto", "torch") or precision not in (None, "float32"):
+        raise InputError(
+            f"runtime is {runtime!r} and precision {precision!r}, and {folder} is a language model, which runs on "
+            "torch in float32, float16 or bfloat16: leave both out"
+        )
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
+        require("torch", "torch", f"running {folder.name}").set_num_threads(threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,16 +9,15 @@ from numpy.typing import NDArray
 
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
+from trivec.rerank.cutting import cut_pairs
 from trivec.rerank.reranker import Pair
-
-logger = logging.getLogger(__name__)
 
 
 class PairTokens:
     """Makes rows such as ``<s> query </s></s> document </s>``.
 
     A query keeps at most ``query_length`` tokens, and the document has what is left: both are cut at the end, and the
-    special tokens stay. A text that stands in several pairs is split into tokens once.
+    special tokens stay.
 
     Args:
         tokenizer: that of the model.
@@ -44,31 +42,8 @@ class PairTokens:
         self._query_room = min(query_length, self._room - 1)
 
     def rows(self, pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
-        """Token ids of each pair."""
-        queries = self._pieces([pair.query for pair in pairs])
-        documents = self._pieces([pair.document for pair in pairs])
-        rows = []
-        cut_queries, cut_documents = set[str](), 0
-        for pair in pairs:
-            query, document = queries[pair.query], documents[pair.document]
-            if len(query) > self._query_room:
-                cut_queries.add(pair.query)
-                query = query[: self._query_room]
-            left = self._room - len(query)
-            cut_documents += len(document) > left
-            row = [*self._before, *query, *self._between, *document[:left], *self._after]
-            rows.append(np.asarray(row, np.int64))
-        if cut_queries:
-            logger.warning(
-                "%d queries are longer than %d tokens and were cut there", len(cut_queries), self._query_room
-            )
-        if cut_documents:
-            logger.warning(
-                "%d of %d documents had no room for all of their tokens and were cut", cut_documents, len(rows)
-            )
-        return rows
-
-    def _pieces(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        different = list(dict.fromkeys(texts))
-        encodings = self._tokenizer.pieces(different)
-        return {text: encoding.ids for text, encoding in zip(different, encodings, strict=True)}
+        """Token ids of each pair. What is cut is told in the log."""
+        return [
+            np.asarray([*self._before, *query, *self._between, *document, *self._after], np.int64)
+            for query, document in cut_pairs(self._tokenizer, pairs, self._query_room, self._room)
+        ]
