@@ -21,7 +21,6 @@ import ir_measures
 from ir_measures import nDCG
 
 import trivec
-from encoded_sets import EncodedSet, encode_set
 from trivec.encode.compression import Compression
 from trivec.index import NativeOptions, NativeStore
 from trivec.index.native.dense import DenseOptions
@@ -29,6 +28,7 @@ from trivec.search.options import SearchOptions
 from trivec.search.retrieval import retrieve
 
 from common import EvaluationSet, environment, read_set, write_result
+from encoded_sets import EncodedSet, encode_set
 
 FORMS: dict[str, tuple[NativeOptions, Compression]] = {
     "float32": (NativeOptions(DenseOptions("float32"), "float32"), Compression()),

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 
 import trivec
-from encoded_sets import best_documents, encode_set, signal_scores
 from trivec import Encoder
 from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.delta import Delta
@@ -39,6 +38,7 @@ from trivec.train.step_loss import StepLoss
 from trivec.types import FloatArray, Head, Signal
 
 from common import EvaluationSet, environment, read_set, write_result
+from encoded_sets import best_documents, encode_set, signal_scores
 
 SYSTEMS: dict[str, dict[Signal, float]] = {
     "dense": {"dense": 1.0},

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 import trivec
-from encoded_sets import encode_set, signal_scores
 from trivec.search.fusion import Fusion, MinMax, ReciprocalRank, WeightedSum, ZScore
 from trivec.types import Document, FloatArray, Signal
 
 from common import EvaluationSet, environment, write_result
+from encoded_sets import encode_set, signal_scores
 
 FILES = ("qa.en.nq_qed", "qa.en.medquad", "qa.ja.jsquad", "qa.th.iapp", "qa.fa.pquad", "qa.zh.cmrc2018", "qa.he.heq",
          "qa.tr.thquad", "qa.zh-Hant.drcd", "qa.id.facqa", "faq.fr.cnil", "code.tldr_shell", "title.zh.csl",

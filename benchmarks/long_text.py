@@ -27,7 +27,6 @@ import numpy as np
 from ir_measures import nDCG
 
 import trivec
-from encoded_sets import EncodedSet, signal_scores, system_scores
 from trivec import Embeddings, Encoder
 from trivec.search.long_documents import LongDocuments
 from trivec.search.options import SearchOptions
@@ -35,6 +34,7 @@ from trivec.search.passages import PassageSplitter
 from trivec.types import Document, Passage, join_title
 
 from common import EvaluationSet, environment, read_set, write_result
+from encoded_sets import EncodedSet, signal_scores, system_scores
 
 CORPORA = {
     "man_long_en": ("man_long_en", "man_long_xling_en"),

@@ -28,7 +28,6 @@ import onnxruntime
 from onnx import helper, numpy_helper
 
 import trivec
-from encoded_sets import SYSTEMS, EncodedSet, encode_set, evaluate
 from trivec import Encoder
 from trivec.encode import quantization, rounding
 from trivec.encode.batches import plan_batches
@@ -41,6 +40,7 @@ from trivec.search.options import SearchOptions
 from trivec.types import FloatArray
 
 from common import environment, read_set, write_result
+from encoded_sets import SYSTEMS, EncodedSet, encode_set, evaluate
 
 SETS = ("facqa_id", "cnil_fr", "xquad_hi", "arcd_ar")
 Batch = tuple[Any, Any, Any]

@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 
-from encoding_speed import start
 from trivec.encode.loading import resolve
 from trivec.encode.tokenizer import TextTokenizer
 
 from common import environment, physical_limits, write_result
+from encoding_speed import start
 
 ENGINES = ("trivec-onnx", "trivec-int8", "trivec-torch", "sentence-transformers", "flagembedding")
 DOCUMENTS = 20
