@@ -10,6 +10,8 @@ from cli_runs import Run
 
 from trivec.evaluate.runs import read_run
 
+import tiny_models
+
 SYSTEMS = ["dense", "sparse", "bm25", "multi", "dense+sparse", "dense+sparse+multi", "hybrid"]
 
 
@@ -185,6 +187,16 @@ def test_what_cannot_be_measured_of_a_library(
     outcome = run("eval", *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert message in outcome.err
+
+
+def test_a_reranker_gives_systems(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    tiny_models.write_tiny_reranker(workplace / "reranker")
+    words = ["--systems", "bm25", "hybrid", "--rerank", "reranker", "--depth", 1, 3, "--out", "results"]
+    outcome = run("eval", model, judged, *words, "--json")
+    names = ["bm25", "hybrid", "hybrid+rerank@1", "hybrid+rerank@3"]
+    assert list(outcome.json["results"][0]["systems"]) == names
+    assert sorted(path.stem for path in (workplace / "results" / "runs" / "places").iterdir()) == sorted(names)
+    assert "--depth is for a reranker" in run("eval", model, judged, "--depth", 3).err
 
 
 def test_loose_files_are_for_libraries(run: Run, model: Path, judged: Path) -> None:

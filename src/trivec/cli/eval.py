@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.options import EvaluateOptions
     from trivec.evaluate.pair_evaluation import PairEvaluation
+    from trivec.evaluate.reranked_sets import Reranking
     from trivec.evaluate.text_pairs import TextPairs
 
 
@@ -30,6 +31,8 @@ def evaluate(
     card: Path | None = None,
     preset: str | None = None,
     systems: Several | None = None,
+    rerank: str | None = None,
+    depth: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True)] = None,
     measure: Annotated[Several | None, Parameter(name=["--measure", "--measures"])] = None,
     split: str | None = None,
     cache: Path | None = None,
@@ -48,6 +51,7 @@ def evaluate(
       trivec eval m3-small set/ --systems dense bm25 dense=1,bm25=0.2,multi=1
       trivec eval m3-small mldr-v1.0-de --preset m3-mldr
       trivec eval run/model dev.jsonl --measure nDCG@10 R@1000
+      trivec eval m3-small set/ --rerank run/model --depth 10 50 100
       trivec eval library --queries queries.jsonl --qrels qrels.tsv
 
     A set is a folder in BEIR layout (corpus.jsonl, queries.jsonl, qrels) or
@@ -83,6 +87,10 @@ def evaluate(
             hybrid, or weights. Without it, or as default: all that the model
             can. Also bm25-documents and bm25-words, BM25 over whole
             documents by subwords and by words.
+        rerank: A reranker, by name or folder, that reads the first documents
+            of the last system: that is one more system for each depth.
+        depth: How many documents it reads; several give several systems.
+            Without it: 100.
         measure: nDCG@10, R@100, RR@10, AP, Success@5, P@5 and the like.
             Without it: the first three.
         split: Which judgements of several, such as test. Without it: dev,
@@ -126,10 +134,11 @@ def evaluate(
         raise InputError(f"--queries and --qrels are for libraries, and {model} is none: give folders of sets")
     measured: Iterator[Evaluation | PairEvaluation]
     if in_library:
-        _refuse({"--cache": cache, "--precision": precision, "--preset": preset, "--max-length": max_length})
+        _refuse({"--cache": cache, "--precision": precision, "--preset": preset, "--max-length": max_length,
+                 "--rerank": rerank})  # fmt: skip
         measured = _in_library(model, wanted, options, output.progress)
     else:
-        measured = _in_model(model, wanted, options, cache, precision, output.progress)
+        measured = _in_model(model, wanted, options, cache, precision, output.progress, _reranking(rerank, depth))
     found = results.Results(options)
     for one in measured:
         found.add(one)
@@ -159,6 +168,7 @@ def _in_model(
     cache: Path | None,
     precision: Precision | None,
     show_progress: bool,
+    reranking: Reranking | None,
 ) -> Iterator[Evaluation | PairEvaluation]:
     from trivec.encode.loading import load
     from trivec.evaluate.evaluation import evaluate as measure_all
@@ -168,9 +178,19 @@ def _in_model(
     encoder = load(model, precision=precision)
     for one in wanted:
         if isinstance(one, JudgedSet):
-            yield measure_all(encoder, one, options, cache, show_progress)
+            yield measure_all(encoder, one, options, cache, show_progress, reranking)
         else:
             yield evaluate_pairs(options.shortened(encoder), one, options.systems, show_progress)
+
+
+def _reranking(rerank: str | None, depth: tuple[int, ...] | None) -> Reranking | None:
+    from trivec.errors import InputError
+    from trivec.evaluate.reranked_sets import Reranking
+    from trivec.rerank.loading import load_reranker
+
+    if rerank is None and depth is not None:
+        raise InputError("--depth is for a reranker: name one by --rerank")
+    return None if rerank is None else Reranking(load_reranker(rerank), depth or (100,))
 
 
 def _in_library(

@@ -17,10 +17,13 @@ from trivec.evaluate.inspection import InspectedQuery, worst_queries
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Measured, measure
 from trivec.evaluate.options import EvaluateOptions
-from trivec.evaluate.ranked_sets import rank_set
+from trivec.evaluate.ranked_sets import RankedSet, rank_set
+from trivec.evaluate.reranked_sets import RerankedSet, Reranking, rerank_set
 from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Pass
+from trivec.evaluate.systems import System
 from trivec.search.fusion import fusion_name
+from trivec.search.passages import PassageSplitter
 from trivec.types import Signal
 
 _INSPECTED = 10
@@ -46,6 +49,7 @@ class SystemResult:
         measured: of each query.
         uncertain: queries for which a passage that no signal listed could have entered the ranking.
         latency: of its searches, where a library was searched.
+        rerank_ms: milliseconds that the reranker took for a query, of many at once; None without one.
     """
 
     weights: Mapping[Signal, float]
@@ -54,6 +58,7 @@ class SystemResult:
     measured: Measured
     uncertain: int
     latency: Latency | None = None
+    rerank_ms: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,7 @@ class Evaluation:
         cost: what it took.
         unknown_documents: judged as relevant, and not in the set.
         worst: queries that the last system answers worst by the first measure.
+        reranker: what read the first documents of systems with ``+rerank`` in their names; empty without one.
     """
 
     judged: JudgedSet
@@ -77,6 +83,7 @@ class Evaluation:
     cost: Cost
     unknown_documents: int
     worst: Sequence[InspectedQuery]
+    reranker: str = ""
 
     def by_language(self, measure_name: str) -> dict[str, dict[str, float]]:
         """Means by language of the queries and system, where queries have languages."""
@@ -96,6 +103,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     cache: Path | None = None,
     show_progress: bool = False,
+    reranking: Reranking | None = None,
 ) -> Evaluation:
     """Measure all systems of a model on a set.
 
@@ -105,6 +113,7 @@ def evaluate(
         options: what to measure, and how.
         cache: folder that keeps vectors, so that a run can be stopped and taken up, and repeated with other systems.
         show_progress: a bar on terminals.
+        reranking: a reranker that reads the first documents of one of the systems, which gives further systems.
 
     Raises:
         InputError: the set and the options do not fit together, or the model lacks a signal.
@@ -113,22 +122,48 @@ def evaluate(
     options.check(judged)
     unknown = 0 if judged.answers else _unknown_documents(judged)
     ranked = rank_set(encoder, judged, options, cache, show_progress)
+    rankings, mixes, milliseconds = dict(ranked.rankings), dict(ranked.mixes), dict[str, float | None]()
+    if reranking is not None:
+        base, read = _rerank(reranking, encoder, judged, options, ranked, cache, show_progress)
+        for depth, own in read.rankings.items():
+            name = f"{base.name}+rerank@{depth}"
+            rankings[name], mixes[name] = own, base
+            milliseconds[name] = None if read.pair_ms is None else depth * read.pair_ms
     start = time.perf_counter()
     if judged.answers:
-        judged = replace(judged, relevance=judge(list(ranked.rankings.values()), judged.texts, judged.answers))
+        judged = replace(judged, relevance=judge(list(rankings.values()), judged.texts, judged.answers))
     results = {
         name: SystemResult(
-            weights=ranked.mixes[name].weights if name in ranked.mixes else {},
-            fusion=fusion_name(ranked.mixes[name].rule) if name in ranked.mixes else "",
+            weights=mixes[name].weights if name in mixes else {},
+            fusion=fusion_name(mixes[name].rule) if name in mixes else "",
             run=Run(name, own),
             measured=measure(own, judged.relevance, options.measures, options.ties),
             uncertain=ranked.uncertain.get(name, 0),
+            rerank_ms=milliseconds.get(name),
         )
-        for name, own in ranked.rankings.items()
+        for name, own in rankings.items()
     }
     cost = replace(ranked.cost, scoring_s=ranked.cost.scoring_s + time.perf_counter() - start)
     worst = [] if ranked.found is None else _worst_queries(ranked.found, judged, results[list(ranked.mixes)[-1]])
-    return Evaluation(judged, encoder.name, ranked.fingerprint, results, cost, unknown, worst)
+    reranker = "" if reranking is None else reranking.reranker.name
+    return Evaluation(judged, encoder.name, ranked.fingerprint, results, cost, unknown, worst, reranker)
+
+
+def _rerank(
+    reranking: Reranking,
+    encoder: Encoder,
+    judged: JudgedSet,
+    options: EvaluateOptions,
+    ranked: RankedSet,
+    cache: Path | None,
+    show_progress: bool,
+) -> tuple[System, RerankedSet]:
+    """The system whose rankings are read, and what became of them."""
+    base = reranking.of(ranked.mixes)
+    assert ranked.found is not None
+    content = PassageSplitter.for_encoder(encoder, long_documents=options.long_documents).content
+    queries, without_self = judged.queries, options.without_self
+    return base, rerank_set(reranking, base, queries, ranked.found, content, without_self, cache, show_progress)
 
 
 def _unknown_documents(judged: JudgedSet) -> int:

@@ -103,7 +103,15 @@ def rank_queries(
 def best_documents(
     numbers: IntArray, totals: FloatArray, owners: Sequence[str], depth: int, left_out: str | None
 ) -> dict[str, float]:
-    """The first ``depth`` documents, each by its best passage; equal passages by lower place.
+    """The first ``depth`` documents with their scores, each by its best passage. See `best_places`."""
+    places = best_places(numbers, totals, owners, depth, left_out)
+    return {document: float(totals[place]) for document, place in places.items()}
+
+
+def best_places(
+    numbers: IntArray, totals: FloatArray, owners: Sequence[str], depth: int, left_out: str | None
+) -> dict[str, int]:
+    """The first ``depth`` documents, and where in ``numbers`` each one's best passage is; equal ones by lower place.
 
     Args:
         numbers: (n,) of passages.
@@ -114,11 +122,12 @@ def best_documents(
     """
     looked_at = 2 * depth
     while True:
-        places, best = top_k(totals, looked_at)
-        found: dict[str, float] = {}
-        for number, total in zip(numbers[places].tolist(), best.tolist(), strict=True):
-            if owners[number] != left_out:
-                found.setdefault(owners[number], total)
+        places, _ = top_k(totals, looked_at)
+        found: dict[str, int] = {}
+        for place in places.tolist():
+            owner = owners[numbers[place]]
+            if owner != left_out:
+                found.setdefault(owner, place)
         if len(found) >= depth or looked_at >= len(totals):
             return dict(itertools.islice(found.items(), depth))
         looked_at *= 4

@@ -45,6 +45,7 @@ def _sets(evaluations: Sequence[Evaluation]) -> list[str]:
     parts += [_values(evaluations, systems, measure) for measure in measures]
     parts += [_languages(evaluation, systems, main) for evaluation in evaluations]
     parts.append(_costs(evaluations, means, main))
+    parts.append(_reranking_costs(evaluations, means, main))
     parts += [_closed(f"Scores, {one.judged.name}", _scores(one)) for one in evaluations]
     title = f"Worst queries of {systems[-1]}"
     parts += [
@@ -113,6 +114,19 @@ def _costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measur
         for name, result in systems.items()
     }
     return scatter("Quality and size", points, "bytes of vectors for a passage, uncompressed, without BM25", measure)
+
+
+def _reranking_costs(evaluations: Sequence[Evaluation], means: Mapping[str, float], measure: str) -> str:
+    """Quality against the time that a reranker took, where there was one."""
+    points = {}
+    for name in evaluations[0].systems:
+        taken = [one.systems[name].rerank_ms for one in evaluations]
+        known = [value for value in taken if value is not None]
+        if known:
+            points[name] = (fmean(known), means[name])
+    if not points:
+        return ""
+    return scatter("Quality and time of reranking", points, "milliseconds a query, of many at once", measure)
 
 
 def _scores(evaluation: Evaluation) -> list[str]:

@@ -71,6 +71,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "set": evaluation.judged.name,
         "model": evaluation.model,
         "fingerprint": evaluation.fingerprint,
+        **({"reranker": evaluation.reranker} if evaluation.reranker else {}),
         "queries": len(first.queries),
         "documents": len(evaluation.judged.documents),
         "unknown_documents": evaluation.unknown_documents,
@@ -80,6 +81,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
                 "fusion": system.fusion,
                 "values": _rounded(system.measured.means(), 5),
                 "uncertain_queries": system.uncertain,
+                **({} if system.rerank_ms is None else {"rerank_ms": round(system.rerank_ms, 3)}),
                 **({} if system.latency is None else {"latency_ms": _rounded(vars(system.latency), 3)}),
             }
             for name, system in evaluation.systems.items()

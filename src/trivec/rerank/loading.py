@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trivec.encode.checkpoints.checkpoint import Precision
-from trivec.encode.loading import resolve, start_runtime
+from trivec.encode.loading import resolve, start_runtime, weights_digest
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError, require
 from trivec.rerank import classifier, llm_loading
@@ -82,7 +83,15 @@ def load_reranker(
             f"{folder} holds no reranker: give a folder whose config.json names a model for classification, or a "
             "causal language model"
         )
-    return Reranker(scorer, read_calibration(folder))
+    asked = (dtype, precision, max_length, query_length, options)
+    return Reranker(scorer, read_calibration(folder), _digest(folder, asked))
+
+
+def _digest(folder: Path, asked: object) -> str:
+    """Of the weights, the configuration, the tokenizer, and what was asked for."""
+    parts = [weights_digest(folder), repr(asked)]
+    parts += [(folder / name).read_text(encoding="utf-8") for name in ("config.json", "tokenizer.json")]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _cross_encoder(

@@ -59,15 +59,21 @@ class Reranker:
 
     Logits of different models have nothing to do with each other, and none is a probability: see `probabilities`.
 
+    Attributes:
+        scorer: reads the pairs.
+        calibration: makes probabilities of logits, or None.
+        digest: of all that the logits depend on; empty if nobody has said it, and then they are not kept anywhere.
+
     Example:
         >>> reranker = trivec.load_reranker("BAAI/bge-reranker-v2-m3")             # doctest: +SKIP
         >>> reranker.score("What boils at 100 °C?", ["Water does.", "Stones don't."])  # doctest: +SKIP
         array([ 5.2, -8.1], dtype=float32)
     """
 
-    def __init__(self, scorer: PairScorer, calibration: Calibration | None = None) -> None:
+    def __init__(self, scorer: PairScorer, calibration: Calibration | None = None, digest: str = "") -> None:
         self.scorer = scorer
         self.calibration = calibration
+        self.digest = digest
 
     def __repr__(self) -> str:
         return f"Reranker({self.name!r})"

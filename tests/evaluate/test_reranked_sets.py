@@ -1,0 +1,109 @@
+"""Rankings that a reranker has read, against the same by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trivec import Encoder, Reranker
+from trivec.errors import InputError
+from trivec.evaluate.evaluation import evaluate
+from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.options import EvaluateOptions
+from trivec.evaluate.reporting import write_report
+from trivec.evaluate.reranked_sets import Reranking, reordered
+from trivec.evaluate.results import Results, to_dict
+from trivec.rerank.reranker import Pair
+from trivec.types import FloatArray
+
+
+class SharedLetters:
+    """Counts letters of the query in the document, and remembers what it read."""
+
+    name, layers = "letters", ()
+
+    def __init__(self) -> None:
+        self.read: list[Pair] = []
+
+    def score(self, pairs: Sequence[Pair]) -> FloatArray:
+        self.read += pairs
+        shared = [len(set(pair.query) & set(pair.document)) - 0.01 * len(pair.document) for pair in pairs]
+        return np.asarray(shared, np.float32)[:, None]
+
+
+def test_by_hand() -> None:
+    logits = np.array([0.0, 2.0, 1.0, 9.0], np.float32)
+    assert reordered(["a", "b", "c", "d"], logits, 3) == {"b": 2.0, "c": 1.0, "a": 0.0, "d": -1.0}
+    assert list(reordered(["a", "b", "c", "d"], logits, 4)) == ["d", "b", "c", "a"]
+    assert list(reordered(["a", "b"], np.zeros(2, np.float32), 5)) == ["a", "b"]
+    assert reordered([], np.zeros(0, np.float32), 5) == {}
+
+
+def test_every_depth_equals_reading_so_many(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
+    encoder, scorer = load_tiny("m3"), SharedLetters()
+    options = EvaluateOptions(["dense", "hybrid"])
+    found = evaluate(encoder, judged, options, reranking=Reranking(Reranker(scorer), (3, 8)))
+    assert list(found.systems) == ["dense", "hybrid", "hybrid+rerank@3", "hybrid+rerank@8"]
+    assert len(scorer.read) == 8 * len(judged.queries)
+    before = found.systems["hybrid"].run.rankings
+    place = 0
+    for query in judged.queries:
+        names, pairs = list(before[query.id])[:8], scorer.read[place : place + 8]
+        place += 8
+        assert {pair.query for pair in pairs} == {query.text}
+        for name, pair in zip(names, pairs, strict=True):
+            assert pair.document[:40] in judged.texts[name] or judged.texts[name].find(pair.document[-40:]) >= 0
+        logits = SharedLetters().score(pairs)[:, 0]
+        for depth in (3, 8):
+            ranking = found.systems[f"hybrid+rerank@{depth}"].run.rankings[query.id]
+            assert list(ranking) == [
+                *[names[row] for row in np.argsort(-logits[:depth], kind="stable")],
+                *names[depth:],
+            ]
+            assert list(ranking.values()) == sorted(ranking.values(), reverse=True)
+    assert found.systems["hybrid+rerank@8"].rerank_ms is not None
+    assert found.systems["hybrid"].rerank_ms is None
+
+
+def test_the_system_that_is_read_can_be_named(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
+    reranking = Reranking(Reranker(SharedLetters()), (2,), "bm25")
+    found = evaluate(load_tiny("m3"), judged, EvaluateOptions(["bm25", "dense"]), reranking=reranking)
+    assert list(found.systems) == ["bm25", "dense", "bm25+rerank@2"]
+    for query, ranking in found.systems["bm25+rerank@2"].run.rankings.items():
+        assert set(ranking) == set(list(found.systems["bm25"].run.rankings[query])[:2])
+
+
+def test_logits_are_kept(judged: JudgedSet, load_tiny: Callable[..., Encoder], tmp_path: Path) -> None:
+    encoder, scorer = load_tiny("m3"), SharedLetters()
+    options = EvaluateOptions(["dense"])
+    first = evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest="one"), (5,)))
+    again = evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest="one"), (5,)))
+    assert len(scorer.read) == 5 * len(judged.queries)
+    assert first.systems["dense+rerank@5"].run == again.systems["dense+rerank@5"].run
+    assert again.systems["dense+rerank@5"].rerank_ms is None
+    for digest in ("two", ""):
+        evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest=digest), (5,)))
+    assert len(scorer.read) == 15 * len(judged.queries)
+
+
+def test_results_and_report_tell_the_time(judged: JudgedSet, load_tiny: Callable[..., Encoder], tmp_path: Path) -> None:
+    options = EvaluateOptions(["dense"])
+    results = Results(options)
+    results.add(evaluate(load_tiny("m3"), judged, options, reranking=Reranking(Reranker(SharedLetters()), (2, 4))))
+    (told,) = to_dict(results)["results"]
+    assert told["reranker"] == "letters"
+    assert told["systems"]["dense+rerank@4"]["rerank_ms"] >= told["systems"]["dense+rerank@2"]["rerank_ms"] >= 0
+    write_report(tmp_path / "report.html", results)
+    assert "Quality and time of reranking" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_what_cannot_be_reranked(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
+    reranker = Reranker(SharedLetters())
+    with pytest.raises(InputError, match="depths must be numbers of at least 1, got \\[0\\]"):
+        Reranking(reranker, (0,))
+    for systems, base in ((["dense"], "hybrid"), (["bm25-words"], "")):
+        with pytest.raises(InputError, match="what is reranked must be one of the systems that mix signals"):
+            evaluate(load_tiny("m3"), judged, EvaluateOptions(systems), reranking=Reranking(reranker, (2,), base))
