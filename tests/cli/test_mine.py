@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_runs import Run, write_jsonl
 
+import trivec
 from trivec.data.mining import index, mining
 
 import tiny_models
@@ -45,6 +46,17 @@ def test_mines_and_says_what_was_dropped(run: Run, pairs: Path, model: Path) -> 
     report = run("mine", *words, "--json").json
     assert report["examples"] == 60 and report["texts"] == 60 and report["median_left"] >= 28
     assert run("mine", *words, "--quiet").out == ""
+
+
+def test_a_reranker_teaches(run: Run, pairs: Path, model: Path) -> None:
+    reranker = tiny_models.write_tiny_reranker(Path("reranker"))
+    words = ["--model", model, "--teacher", reranker, "--allow-few", "--quiet", "--out", "taught.jsonl"]
+    assert run("mine", pairs, *words).code == 0
+    judge = trivec.load_reranker(reranker)
+    for row in rows_of("taught.jsonl"):
+        assert row["pos_scores"] == pytest.approx(judge.score(row["query"], row["pos"]).tolist(), abs=1e-4)
+        assert row["neg_scores"] == pytest.approx(judge.score(row["query"], row["neg"]).tolist(), abs=1e-4)
+        assert row["teacher"].startswith("reranker ")
 
 
 def test_every_option_reaches_mining(run: Run, pairs: Path, model: Path) -> None:

@@ -38,11 +38,11 @@ class RuleFlags:
     positive (Jaccard index); 0 is no such rule."""
 
     teacher: str | None = None
-    """A model that scores positives and negatives, for training, and whose
-    word drops what it scores as high as a positive."""
+    """A reranker or an encoder that scores positives and negatives, for
+    training, and whose word drops what it scores as high as a positive."""
 
     teacher_by: Literal["dense", "hybrid"] = "hybrid"
-    """Which of the teacher's scores."""
+    """Which of the scores of a teacher that is an encoder."""
 
     veto_margin: float = 0.0
     """Drop what the teacher scores its lowest score of a positive less this,
@@ -214,10 +214,15 @@ def _shard(text: str) -> Shard:
 
 
 def _teacher(rules: RuleFlags) -> Teacher | None:
-    from trivec.data.mining import EncoderTeacher
+    from trivec.data.mining import EncoderTeacher, RerankerTeacher
     from trivec.encode.loading import load
+    from trivec.rerank.loading import is_reranker, load_reranker
 
-    return None if rules.teacher is None else EncoderTeacher(load(rules.teacher), rules.teacher_by)
+    if rules.teacher is None:
+        return None
+    if is_reranker(rules.teacher):
+        return RerankerTeacher(load_reranker(rules.teacher))
+    return EncoderTeacher(load(rules.teacher), rules.teacher_by)
 
 
 def _show(report: MiningReport, out: Path) -> None:

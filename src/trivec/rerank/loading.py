@@ -87,6 +87,12 @@ def load_reranker(
     return Reranker(scorer, read_calibration(folder), _digest(folder, asked))
 
 
+def is_reranker(model: str | Path) -> bool:
+    """Whether a name or a folder that is on this machine holds a reranker."""
+    folder, _ = resolve(model)
+    return classifier.matches(folder) or llm_loading.matches(folder)
+
+
 def _digest(folder: Path, asked: object) -> str:
     """Of the weights, the configuration, the tokenizer, and what was asked for."""
     parts = [weights_digest(folder), repr(asked)]

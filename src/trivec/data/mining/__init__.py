@@ -10,6 +10,16 @@ from trivec.data.mining.inputs import Inputs
 from trivec.data.mining.mining import Shard, mine
 from trivec.data.mining.options import MiningOptions, Source
 from trivec.data.mining.report import MiningReport
-from trivec.data.mining.teacher import EncoderTeacher, Teacher
+from trivec.data.mining.teacher import EncoderTeacher, RerankerTeacher, Teacher
 
-__all__ = ["EncoderTeacher", "Inputs", "MiningOptions", "MiningReport", "Shard", "Source", "Teacher", "mine"]
+__all__ = [
+    "EncoderTeacher",
+    "Inputs",
+    "MiningOptions",
+    "MiningReport",
+    "RerankerTeacher",
+    "Shard",
+    "Source",
+    "Teacher",
+    "mine",
+]

@@ -11,6 +11,7 @@ from trivec.data.mining.bounded_cache import BoundedCache
 from trivec.embeddings import Embeddings
 from trivec.encode.encoder import Encoder
 from trivec.errors import InputError
+from trivec.rerank.reranker import Reranker
 from trivec.scoring import M3_WEIGHTS, score
 from trivec.types import FloatArray, Head
 
@@ -30,6 +31,18 @@ class Teacher(Protocol):
     def score(self, query: str, texts: Sequence[str]) -> FloatArray:
         """Scores of passages for a query, shape (len(texts),)."""
         ...
+
+
+class RerankerTeacher:
+    """A reranker as a teacher: its logits."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self.name = f"{reranker.name} {reranker.digest} logits".replace("  ", " ")
+
+    def score(self, query: str, texts: Sequence[str]) -> FloatArray:
+        """Scores of passages for a query, shape (len(texts),)."""
+        return self._reranker.score(query, texts)
 
 
 class EncoderTeacher:
