@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,12 @@ def test_lines_that_cannot_be_read(line: str, message: str, run: Run, reranker: 
     assert len(run("rerank", "groups.jsonl", "--model", reranker, "--skip-bad", "--json").out.splitlines()) == 1
 
 
-def test_what_cannot_be_reranked(run: Run, reranker: Path, groups: Path, model: Path) -> None:
+def test_what_cannot_be_reranked(run: Run, reranker: Path, groups: Path, tiny: Callable[[str], Path]) -> None:
+    bare = tiny("bert")
     for words, message in (
         (["nowhere.jsonl", "--model", reranker], "there is no file nowhere.jsonl"),
         ([groups, "--model", "nowhere"], "there is no model 'nowhere'"),
-        ([groups, "--model", model], "holds no reranker"),
+        ([groups, "--model", bare], "holds no reranker"),
         ([groups, "--model", reranker, "-k", 0], "k must be at least 1"),
         ([groups, "--model", reranker, "--max-length", 3], "leaves no room"),
     ):

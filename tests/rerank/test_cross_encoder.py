@@ -156,7 +156,7 @@ def test_lengths_out_of_range(reranker_folder: Callable[[str], Path]) -> None:
 
 
 def test_folders_that_hold_no_reranker(tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no reranker"):
+    with pytest.raises(ModelError, match="holds no reranker, and an encoder without multi-vectors"):
         trivec.load_reranker(tiny("bert"))
     with pytest.raises(ModelError, match="gives 3 numbers for a pair, a reranker gives one"):
         trivec.load_reranker(tiny_models.write_tiny_reranker(tmp_path / "three", outputs=3))

@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from trivec.encode.checkpoints.checkpoint import Precision
-from trivec.encode.loading import resolve, start_runtime, weights_digest
+from trivec.encode.encoder import Encoder
+from trivec.encode.loading import load, resolve, start_runtime, weights_digest
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError, require
 from trivec.rerank import classifier, llm_loading
 from trivec.rerank.calibration import read_calibration
 from trivec.rerank.cross_encoder import CrossEncoder
+from trivec.rerank.ensemble import Ensemble
 from trivec.rerank.llm_options import LlmOptions
+from trivec.rerank.maxsim import MaxSim
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import PairScorer, Reranker
 
@@ -40,7 +43,8 @@ def load_reranker(
     """Load a reranker. Nothing is downloaded: `trivec.encode.loading.fetch` does that.
 
     Args:
-        model: a folder, or a name whose files are on this machine.
+        model: a folder, or a name whose files are on this machine. An encoder with multi-vectors reranks by them.
+            Several with ``+`` between them are an `trivec.rerank.ensemble.Ensemble`, loaded with the same options.
         runtime: ``onnx``, ``torch``, or ``auto``: ONNX Runtime for BERT-like models on CPU, torch for the rest.
         device: for torch: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype: for torch: ``float32``, ``float16``, ``bfloat16``.
@@ -60,6 +64,13 @@ def load_reranker(
         ModelError: the folder holds no reranker.
         InputError: a length is out of range, or an option means nothing to the model.
     """
+    names = str(model).split("+")
+    if len(names) > 1 and not Path(model).expanduser().is_dir():
+        each = [
+            load_reranker(name, runtime, device, dtype, threads, precision, max_length, query_length, batch_tokens)
+            for name in names
+        ]
+        return Reranker(Ensemble(each), digest="+".join(one.digest for one in each))
     folder, known = resolve(model)
     is_named = known is None and not Path(model).expanduser().is_dir()
     name = str(model) if is_named else None
@@ -79,16 +90,22 @@ def load_reranker(
             folder, name or folder.name, options, device, dtype, max_length, query_length, batch_tokens
         )
     else:
-        raise ModelError(
-            f"{folder} holds no reranker: give a folder whose config.json names a model for classification, or a "
-            "causal language model"
-        )
+        scorer = _maxsim(folder, load(model, runtime, device, dtype, threads, precision=precision), max_length)
     asked = (dtype, precision, max_length, query_length, options)
     return Reranker(scorer, read_calibration(folder), _digest(folder, asked))
 
 
+def _maxsim(folder: Path, encoder: Encoder, max_length: int | None) -> MaxSim:
+    if "multi" not in encoder.heads:
+        raise ModelError(
+            f"{folder} holds no reranker, and an encoder without multi-vectors: give a model for classification, a "
+            "causal language model, or an encoder that has them"
+        )
+    return MaxSim(encoder if max_length is None else encoder.shortened(max_length))
+
+
 def is_reranker(model: str | Path) -> bool:
-    """Whether a name or a folder that is on this machine holds a reranker."""
+    """Whether a name or a folder that is on this machine holds a model that reads pairs."""
     folder, _ = resolve(model)
     return classifier.matches(folder) or llm_loading.matches(folder)
 
