@@ -38,7 +38,7 @@ VERBS = (
     Verb("encode", "trivec.cli.encode:encode", "Write the vectors of texts to files."),
     Verb("rerank", "trivec.cli.rerank:rerank", "Score documents by a model that reads them with a query."),
     Verb("mine", "trivec.cli.mine:mine", "Give training examples hard negatives."),
-    Verb("train", "trivec.cli.train:app", "Train an encoder on queries and the passages that answer them."),
+    Verb("train", "trivec.cli.train:app", "Train an encoder or a reranker from queries and passages."),
     Verb("eval", "trivec.cli.eval:evaluate", "Measure how well a model retrieves."),
     Verb("mteb", "trivec.cli.mteb:mteb", "Measure a model on MTEB, C-MTEB and their tasks."),
     Verb("air-bench", "trivec.cli.air_bench:air_bench", "Write rankings for the leaderboard of AIR-Bench."),

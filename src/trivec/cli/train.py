@@ -1,4 +1,4 @@
-"""``trivec train``: a better encoder from labelled or paired texts."""
+"""``trivec train``: a better encoder, or reranker, from labelled or paired texts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cyclopts.argument import ArgumentCollection
 
 from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
 from trivec.train.options import TrainOptions
+from trivec.train.reranker_options import AnyOptions, RerankerOptions
 
 if TYPE_CHECKING:
     from trivec.train.dry_run import DryRun
@@ -18,20 +19,24 @@ if TYPE_CHECKING:
 
 app = App(name="train")
 _DEFAULTS = TrainOptions()
+_RERANKER_DEFAULTS = RerankerOptions()
 
 
 def _recipe_values(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Take what the words leave open from the file that --config names."""
-    from cyclopts.config import Yaml
+    from cyclopts.config import Dict
 
     from trivec.errors import InputError
+    from trivec.train.recipe_files import read_values
 
     for argument in arguments:
         if "--config" in argument.names and argument.tokens:
             path = Path(argument.tokens[-1].value)
-            if not path.is_file():
-                raise InputError(f"there is no recipe {path}: give a YAML file with options of trivec train")
-            Yaml(path, use_commands_as_keys=False)(app, commands, arguments)
+            values = read_values(path)
+            task = values.pop("task", None)
+            if task is not None and task != commands[-1]:
+                raise InputError(f"{path} is a recipe for trivec train {task}, not for {commands[-1]}: use it there")
+            Dict(values, use_commands_as_keys=False, source=str(path))(app, commands, arguments)
 
 
 app.config = (_recipe_values,)
@@ -41,15 +46,17 @@ Config = Annotated[Path | None, Parameter(name="--config")]
 
 @app.default
 def train() -> int:
-    """Train an encoder on queries and the passages that answer them.
+    """Train an encoder or a reranker from queries and passages.
 
     For example:
       trivec train m3 pairs.jsonl --out run
       trivec train m3 --config recipes/m3.yaml --learning-rate 2e-5
+      trivec train reranker pairs.jsonl --out run
       trivec train resume run
 
-    m3 trains all heads together, dense the dense vector alone; resume goes
-    on with a run that was stopped. trivec train m3 --help lists the options.
+    m3 trains all heads together, dense the dense vector alone, reranker a
+    cross-encoder; resume goes on with a run that was stopped. trivec train
+    m3 --help and trivec train reranker --help list the options.
     """
     from trivec.cli.running import make_app
 
@@ -124,6 +131,40 @@ def dense(
 
 
 @app.command
+def reranker(
+    pairs: tuple[str, ...] = (),
+    /,
+    *,
+    options: RerankerOptions = _RERANKER_DEFAULTS,
+    config: Config = None,
+    dry_run: bool = False,
+    output: OutputFlags = DEFAULT_OUTPUT,
+) -> int:
+    """Train a cross-encoder, which reads a query and a passage together.
+
+    For example:
+      trivec train reranker pairs.jsonl --out run
+      trivec train reranker pairs.jsonl --out run --model BAAI/bge-reranker-base
+      trivec train reranker scored.jsonl --out run --teacher kl
+
+    Lines are as for trivec train m3, and each needs neg, a list of wrong
+    passages: trivec mine finds some. The model may be a reranker, which is
+    trained further, or an encoder, which gets a new head.
+
+    The folder of the run is as for trivec train m3; its model is for trivec
+    search --rerank, and loads in transformers as well.
+
+    Args:
+        pairs: Files and folders with examples, instead of --data.
+        config: Recipe: a YAML file of these options. Options on the command
+            line go before it.
+        dry_run: Say what is in the data, how batches come out and how much
+            memory a step takes, and train nothing.
+    """
+    return _begin(replace(options, data=pairs) if pairs else options, dry_run, output)
+
+
+@app.command
 def resume(run: Path, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
     """Go on with a run that was stopped or killed.
 
@@ -143,7 +184,7 @@ def resume(run: Path, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
     return 0
 
 
-def _begin(options: TrainOptions, dry_run: bool, output: OutputFlags) -> int:
+def _begin(options: AnyOptions, dry_run: bool, output: OutputFlags) -> int:
     from trivec.errors import InputError
 
     if not options.data:
@@ -189,7 +230,7 @@ def _show_result(result: TrainResult, output: OutputFlags) -> None:
     emit_summary(output, found, show)
 
 
-def _show_dry_run(options: TrainOptions, output: OutputFlags) -> None:
+def _show_dry_run(options: AnyOptions, output: OutputFlags) -> None:
     from trivec.cli.output import emit
     from trivec.data.statistics import describe, table
     from trivec.encode.tokenizer import TextTokenizer

@@ -214,6 +214,13 @@ class TextTokenizer:
                 found[place].append(number)
         return found
 
+    @cached_property
+    def types_two_texts(self) -> bool:
+        """Whether the template for two texts gives the tokens of the second one a type of their own."""
+        pair = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        types = dict(zip(pair.sequence_ids, pair.type_ids, strict=True))
+        return bool(types.get(0) != types.get(1))
+
     def pieces(self, texts: Sequence[str]) -> list[Encoding]:
         """Encodings without special tokens: ``.ids``, ``.tokens`` and ``.offsets`` (start, end) in the text."""
         return self._encode(texts, add_special_tokens=False)

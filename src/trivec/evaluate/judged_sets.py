@@ -82,13 +82,16 @@ class JudgedSet:
         return {document.id: join_title(document.title, document.text) for document in self.documents}
 
 
-def from_examples(name: str, examples: Iterable[Example], more_passages: Iterable[str] = ()) -> JudgedSet:
+def from_examples(
+    name: str, examples: Iterable[Example], more_passages: Iterable[str] = (), judges_negatives: bool = False
+) -> JudgedSet:
     """A set of the queries and passages of examples; equal texts are one query or passage.
 
     Args:
         name: of the set.
         examples: their positives are right for their queries, everything else is not.
         more_passages: wrong for all queries, unless they are among the positives.
+        judges_negatives: give negatives the grade 0, so that it is known whose they are.
     """
     queries: dict[str, JudgedQuery] = {}
     passages: dict[str, str] = {}
@@ -98,7 +101,11 @@ def from_examples(name: str, examples: Iterable[Example], more_passages: Iterabl
         query = queries.setdefault(key, JudgedQuery(f"q{len(queries)}", example.query, example.prompt))
         for text in (*example.positives, *example.negatives):
             passages.setdefault(text, f"p{len(passages)}")
-        relevance.setdefault(query.id, {}).update({passages[text]: 1 for text in example.positives})
+        grades = relevance.setdefault(query.id, {})
+        if judges_negatives:
+            for text in example.negatives:
+                grades.setdefault(passages[text], 0)
+        grades.update({passages[text]: 1 for text in example.positives})
     for text in more_passages:
         passages.setdefault(text, f"p{len(passages)}")
     documents = [Document(number, text) for text, number in passages.items()]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from trivec.train.building import split_options
-from trivec.train.collate import TrainBatch
+from trivec.train.feeding import AnyBatch
 from trivec.train.model import TrainableEncoder
-from trivec.train.options import TrainOptions
 from trivec.train.packed_texts import PackedTexts
+from trivec.train.reranker_options import AnyOptions
 from trivec.train.scores import DEFAULT_SCORING
 
 
@@ -23,9 +24,9 @@ class _Layer:
     passing: float
 
 
-def activation_bytes(encoder: TrainableEncoder, batch: TrainBatch, options: TrainOptions, on_gpu: bool = False) -> int:
+def activation_bytes(encoder: TrainableEncoder, batch: AnyBatch, options: AnyOptions, on_gpu: bool = False) -> int:
     """The most that is held of a batch: while it is scored, or while the gradient passes through the layers."""
-    sides = [batch.queries.mask, batch.passages.mask]
+    sides = [side.mask for side in batch.sides]
     tokens = sum(mask.numel() if on_gpu else int(mask.sum()) for mask in sides)
     config, split = encoder.config, split_options(options)
     part = 1.0 if split.mode == "whole" else min(1.0, split.max_tokens / max(1, tokens))
@@ -35,7 +36,7 @@ def activation_bytes(encoder: TrainableEncoder, batch: TrainBatch, options: Trai
     stored = trained * (layer.input if again else layer.kept)
     if not encoder.frozen_layers:
         stored += 4 * tokens * 3 * config.hidden_size  # embeddings, before and after they are normalised
-    vectors, scratch = _vector_bytes(encoder, batch, tokens)
+    vectors, scratch = _vector_bytes(encoder, sides, tokens)
     scoring = scratch + (stored if split.mode == "whole" else 0)
     going_back = part * (stored + layer.passing + (layer.kept if again else 0))
     return int(vectors + max(scoring, going_back))
@@ -50,7 +51,7 @@ def update_bytes(encoder: TrainableEncoder, on_gpu: bool = False) -> int:
     return 4 * sum(sizes) if on_gpu else 8 * max(sizes)
 
 
-def _layer(encoder: TrainableEncoder, options: TrainOptions, tokens: int, sides: list[Tensor]) -> _Layer:
+def _layer(encoder: TrainableEncoder, options: AnyOptions, tokens: int, sides: list[Tensor]) -> _Layer:
     """A layer keeps 8 values of its width for each token, and 2 of its inner width.
 
     That is queries, keys and values, what attention gave, and both normalisations before and after; Korthikanti et al.
@@ -75,11 +76,11 @@ def _layer(encoder: TrainableEncoder, options: TrainOptions, tokens: int, sides:
     return _Layer(kept + value * 3 * width + 9 * shares, value * width, max(passing, 8 * together - freed))
 
 
-def _vector_bytes(encoder: TrainableEncoder, batch: TrainBatch, tokens: int) -> tuple[int, int]:
+def _vector_bytes(encoder: TrainableEncoder, sides: list[Tensor], tokens: int) -> tuple[int, int]:
     """States and vectors of all texts, and the scratch of their scores."""
     values, scratch = encoder.config.hidden_size, 0
     if encoder.multi is not None:
         values += 6 * encoder.multi.out_features  # projected, normalised and padded, and the gradient of each
-        similarities = 4 * int(batch.queries.mask.sum()) * int(batch.passages.mask.sum())
+        similarities = 4 * math.prod(int(mask.sum()) for mask in sides)
         scratch = min(DEFAULT_SCORING.block_bytes, similarities)
     return 4 * tokens * values, scratch

@@ -1,4 +1,8 @@
-"""From a recipe to the parts of a run: model, objective, plan, batches, and the arguments of transformers' Trainer."""
+"""From a recipe to the parts of a run.
+
+The model, the objective and the batches are those of an encoder; the plan, the parts that batches are encoded in, and
+the arguments of transformers' Trainer are those of any run.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,9 @@ from trivec.train.objectives import (
     early_version,
 )
 from trivec.train.objectives.m3 import LossName
-from trivec.train.options import TrainOptions
+from trivec.train.options import LoraFields, TrainOptions
 from trivec.train.plan import PlanOptions
+from trivec.train.reranker_options import AnyOptions
 from trivec.train.segment_shuffle import SegmentShuffle
 from trivec.train.split_batch import Mode, SplitOptions
 from trivec.train.survey import Survey
@@ -53,15 +58,12 @@ def find_model(options: TrainOptions) -> Checkpoint:
 
 def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEncoder:
     """The model, ready to be trained."""
-    lora = options.lora
     encoder = TrainableEncoder.from_checkpoint(
         checkpoint,
         options.heads,
         options.multi_width,
         freeze_encoder=options.freeze,
-        lora=LoraOptions(lora.lora_rank, lora.lora_alpha, lora.lora_dropout, lora.lora_layers)
-        if lora.lora_rank
-        else None,
+        lora=lora_options(options.lora),
         seed=options.run.seed,
         freeze_embeddings=options.freeze_embeddings,
         freeze_layers=options.freeze_layers,
@@ -75,6 +77,13 @@ def make_encoder(checkpoint: Checkpoint, options: TrainOptions) -> TrainableEnco
     if options.run.gradient_checkpointing:
         encoder.gradient_checkpointing_enable()
     return encoder
+
+
+def lora_options(fields: LoraFields) -> LoraOptions | None:
+    """Low-rank updates, if there shall be any."""
+    if not fields.lora_rank:
+        return None
+    return LoraOptions(fields.lora_rank, fields.lora_alpha, fields.lora_dropout, fields.lora_layers)
 
 
 def _states_folder(folder: Path, checkpoint: Checkpoint, options: TrainOptions) -> Path:
@@ -123,14 +132,12 @@ def make_objective(options: TrainOptions) -> Objective:
     return Matryoshka(objective, MatryoshkaOptions(loss.dimensions)) if loss.dimensions else objective
 
 
-def split_options(options: TrainOptions) -> SplitOptions:
+def split_options(options: AnyOptions) -> SplitOptions:
     """How batches are encoded in parts."""
     return SplitOptions(_MODES[options.batches.split], options.batches.split_tokens)
 
 
-def plan_options(
-    options: TrainOptions, survey: Survey, world: int, buckets: BucketOptions | None = None
-) -> PlanOptions:
+def plan_options(options: AnyOptions, survey: Survey, world: int, buckets: BucketOptions | None = None) -> PlanOptions:
     """How batches are made up. Sources that fill no batch by themselves share one with others of their kind.
 
     Args:
@@ -145,11 +152,11 @@ def plan_options(
     return PlanOptions(buckets, options.run.seed, world, rest="keep", merge_below=smallest, source_limit=limit)
 
 
-def _given_buckets(options: TrainOptions, survey: Survey) -> BucketOptions:
+def _given_buckets(options: AnyOptions, survey: Survey) -> BucketOptions:
     batches = options.batches
     if batches.batch_tokens is not None:
         longest = int(survey.lengths.max())
-        return BucketOptions.token_budget(max(1, batches.batch_tokens // (1 + batches.group_size)), longest)
+        return BucketOptions.token_budget(max(1, batches.batch_tokens // options.texts_per_query), longest)
     assert batches.batch_size is not None
     return BucketOptions.paper(scale=batches.batch_size / _PAPER_BATCH)
 
@@ -165,11 +172,12 @@ def make_collator(checkpoint: Checkpoint, tokenizer: TextTokenizer, pad_id: int,
         document_prompt=checkpoint.document_prompt,
         shuffle=SegmentShuffle(options.batches.segment_shuffle),
         seed=options.run.seed,
+        marks_duplicates=options.loss.duplicates == "mask",
     )
     return Collator(tokenizer, pad_id, collating)
 
 
-def training_arguments(options: TrainOptions, checkpoints: Path, steps: int) -> TrainingArguments:
+def training_arguments(options: AnyOptions, checkpoints: Path, steps: int) -> TrainingArguments:
     """The arguments of transformers' Trainer. Measuring and saving are left to our callbacks."""
     learning, run = options.learning, options.run
     assert learning.learning_rate is not None

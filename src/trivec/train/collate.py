@@ -6,8 +6,9 @@ belong. Passages known to answer another query of the batch are marked, so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,9 +18,12 @@ from trivec.data.examples import Example
 from trivec.encode.pipeline import pad
 from trivec.encode.tokenizer import TextTokenizer, TokenizedText
 from trivec.errors import InputError
-from trivec.train.sampling import Group, draw, drawing_generator
+from trivec.train.draws import GroupDraws
+from trivec.train.sampling import Group
 from trivec.train.segment_shuffle import SegmentShuffle
 from trivec.train.vectors import NO_TOKEN
+
+Text = TypeVar("Text", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,6 +108,11 @@ class TrainBatch:
         """B."""
         return len(self.query_rows)
 
+    @property
+    def sides(self) -> tuple[TokenBatch, ...]:
+        """All texts."""
+        return self.queries, self.passages
+
     def to(self, device: torch.device | str) -> TrainBatch:
         """The batch on another device."""
         moved = {name: getattr(self, name).to(device) for name in ("queries", "passages", "query_rows", "passage_rows")}
@@ -125,6 +134,7 @@ class CollateOptions:
         document_prompt: stands before passages, unless their example wants the query's prompt there.
         shuffle: of segments of passages.
         seed: of all draws.
+        marks_duplicates: mark passages that another query of the batch is known to be answered by.
     """
 
     group_size: int = 8
@@ -134,6 +144,7 @@ class CollateOptions:
     document_prompt: str = ""
     shuffle: SegmentShuffle = field(default_factory=SegmentShuffle)
     seed: int = 0
+    marks_duplicates: bool = True
 
 
 class Collator:
@@ -143,6 +154,7 @@ class Collator:
         self._tokenizer = tokenizer
         self._pad_id = pad_id
         self._options = options
+        self._draw = GroupDraws(options.group_size, options.shuffle, options.seed)
 
     def __call__(self, examples: Sequence[Example], numbers: Sequence[int], epoch: int = 0) -> TrainBatch:
         """One batch.
@@ -157,7 +169,7 @@ class Collator:
                 do not.
         """
         groups = [self._draw(*pair, epoch) for pair in zip(examples, numbers, strict=True)]
-        group_size = _only({len(group.passages) for group in groups}, "groups of different sizes")
+        group_size = one_group_size(groups)
         in_batch = _only({example.in_batch_negatives for example in examples}, "with and without in-batch negatives")
         prompts = [self._options.query_prompt if group.prompt is None else group.prompt for group in groups]
         queries = [(prompt, group.query) for prompt, group in zip(prompts, groups, strict=True)]
@@ -168,31 +180,23 @@ class Collator:
         passages = [
             (prompt, passage) for prompt, group in zip(beside, groups, strict=True) for passage in group.passages
         ]
-        scores = [group.teacher_scores for group in groups]
         return TrainBatch(
             *self._batches(queries, passages),
             group_size=group_size,
             in_batch_negatives=bool(in_batch),
-            teacher_scores=None if None in scores else torch.tensor(scores, dtype=torch.float32),
-            duplicates=_duplicates(examples, groups) if in_batch else None,
+            teacher_scores=stacked_scores(groups),
+            duplicates=_duplicates(examples, groups) if in_batch and self._options.marks_duplicates else None,
         )
 
     def texts(self, texts: Sequence[str], prompt: str, max_length: int) -> TokenBatch:
         """Any texts as ids, in order."""
         return self._pad(self._tokenizer.tokenize(texts, max_length, prompt, with_terms=True))
 
-    def _draw(self, example: Example, number: int, epoch: int) -> Group:
-        rng = drawing_generator(self._options.seed, epoch, number)
-        group = draw(example, self._options.group_size, rng)
-        if not self._options.shuffle.probability:
-            return group
-        return replace(group, passages=tuple(self._options.shuffle.apply(passage, rng) for passage in group.passages))
-
     def _batches(
         self, queries: Sequence[tuple[str, str]], passages: Sequence[tuple[str, str]]
     ) -> tuple[TokenBatch, TokenBatch, Tensor, Tensor]:
-        queries_once, query_rows = _once(queries)
-        passages_once, passage_rows = _once(passages)
+        queries_once, query_rows = different(queries)
+        passages_once, passage_rows = different(passages)
         return (
             self._pad(self._tokenize(queries_once, self._options.query_length)),
             self._pad(self._tokenize(passages_once, self._options.passage_length)),
@@ -227,9 +231,24 @@ def _pad_terms(texts: Sequence[TokenizedText], tokenizer: TextTokenizer) -> tupl
     return torch.from_numpy(all_places), torch.from_numpy(terms)
 
 
-def _once(texts: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], Tensor]:
+def one_group_size(groups: Sequence[Group]) -> int:
+    """G.
+
+    Raises:
+        InputError: the groups have different sizes.
+    """
+    return _only({len(group.passages) for group in groups}, "groups of different sizes")
+
+
+def stacked_scores(groups: Sequence[Group]) -> Tensor | None:
+    """Teacher scores (B, G), or None if a group lacks them."""
+    scores = [group.teacher_scores for group in groups]
+    return None if None in scores else torch.tensor(scores, dtype=torch.float32)
+
+
+def different(texts: Sequence[Text]) -> tuple[list[Text], Tensor]:
     """The different texts, and which of them stands where."""
-    rows: dict[tuple[str, str], int] = {}
+    rows: dict[Text, int] = {}
     places = [rows.setdefault(text, len(rows)) for text in texts]
     return list(rows), torch.tensor(places, dtype=torch.int64)
 

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 
 from trivec.train.activations import activation_bytes, update_bytes
-from trivec.train.building import make_encoder
-from trivec.train.collate import TrainBatch
-from trivec.train.feeding import padded_share
+from trivec.train.feeding import AnyBatch, padded_share
 from trivec.train.training import Ready
 
 
@@ -69,7 +67,7 @@ class DryRun:
 def dry_run(ready: Ready) -> DryRun:
     """Plan everything and train nothing."""
     survey, plan = ready.survey, ready.batches.plan(0)
-    encoder = make_encoder(ready.checkpoint, ready.options)
+    encoder = ready.task.make_encoder(ready.checkpoint)
     weights = [(parameter.numel(), parameter.requires_grad) for parameter in encoder.parameters()]
     trained = sum(size for size, is_trained in weights if is_trained)
     parameters = sum(size for size, _ in weights)
@@ -114,7 +112,7 @@ def peak_bytes(memory: Mapping[str, int], accumulates: bool) -> int:
     return memory["weights"] + memory["optimiser"] + max(passing, gradients + memory["update"])
 
 
-def _largest_batch(ready: Ready) -> TrainBatch:
+def _largest_batch(ready: Ready) -> AnyBatch:
     """The one with the most tokens, as far as the lengths tell."""
     plan, lengths = ready.batches.plan(0), ready.survey.lengths
     return ready.batches[(0, max(range(len(plan)), key=lambda position: int(lengths[plan[position]].sum())))]

@@ -6,9 +6,7 @@ Systems are the heads ``dense``, ``sparse`` and ``multi``, their sum ``hybrid`` 
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from trivec.encode.encoder import Encoder
 from trivec.errors import require
@@ -19,7 +17,9 @@ from trivec.evaluate.systems import BM25_DOCUMENTS, HYBRID, System
 from trivec.scoring import M3_WEIGHTS
 from trivec.search.fusion import WeightedSum
 from trivec.search.long_documents import LongDocuments
+from trivec.train.live_encoder import LiveModel
 from trivec.train.options import MEASURES
+from trivec.train.quiet import without_warnings
 from trivec.train.scores import TRAINED_HEADS
 from trivec.types import SIGNALS, Head
 
@@ -43,11 +43,15 @@ class Evaluator:
         hybrid = WeightedSum({signal: M3_WEIGHTS[signal] for signal in SIGNALS if signal in wanted})
         systems = [*wanted, System(HYBRID, hybrid)]
         if self._bm25 is not None:
-            with _without_warnings():
+            with without_warnings(Encoder.__module__):  # that long texts are cut was told the first time
                 return self._values(encoder, systems) | self._bm25
         values = self._values(encoder, [*systems, BM25_DOCUMENTS])
         self._bm25 = {name: value for name, value in values.items() if name.startswith("bm25 ")}
         return values
+
+    def measure_live(self, model: LiveModel) -> dict[str, float]:
+        """The same of a model in training, with the heads that are trained."""
+        return self.measure(model.encoder, model.trained.heads)
 
     def _values(self, encoder: Encoder, systems: Sequence[str | System]) -> dict[str, float]:
         options = EvaluateOptions(systems, MEASURES, long_documents=LongDocuments("cut"))
@@ -57,15 +61,3 @@ class Evaluator:
             for name, result in found.items()
             for measure, value in result.measured.means().items()
         }
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """That long texts are cut need not be told at each measurement of the same texts."""
-    logger = logging.getLogger(Encoder.__module__)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

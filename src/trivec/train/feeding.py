@@ -6,8 +6,8 @@ A batch is named by (epoch, position), and made from nothing but that: a run tak
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from trivec.data.examples import Example
 from trivec.data.prepared import Prepared
-from trivec.train.collate import Collator, TrainBatch
+from trivec.train.collate import TrainBatch
 from trivec.train.objectives.masks import NO_KEY, false_negatives, text_key
+from trivec.train.pair_batches import PairBatch
 from trivec.train.plan import Plan, PlanOptions
 from trivec.train.sampling import draw, drawing_generator
 from trivec.train.survey import Survey
@@ -26,7 +27,46 @@ Place: TypeAlias = tuple[int, int]
 """Epoch, and position in the epoch's plan."""
 
 
-class PlannedBatches(Dataset[TrainBatch]):
+AnyBatch: TypeAlias = TrainBatch | PairBatch
+"""What a training step takes, of an encoder or of a cross-encoder."""
+
+
+class Collates(Protocol):
+    """Makes batches of examples."""
+
+    def __call__(self, examples: Sequence[Example], numbers: Sequence[int], epoch: int) -> AnyBatch:
+        """One batch, of examples with these numbers in the data set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Takes passages that are known to be right for a query out of its negatives.
+
+    Attributes:
+        sees_all: whether negatives come from the slices of all ranks.
+        group_size: most passages a query, as the collator has it.
+        seed: of draws, as the collator has it.
+    """
+
+    sees_all: bool
+    group_size: int
+    seed: int
+
+    def duplicates(self, examples: Sequence[Example], numbers: Sequence[int], own: slice, epoch: int) -> Tensor | None:
+        """(own queries, passages of all that are seen): True where a passage is known to be right for the query."""
+        passages = [text for pair in zip(examples, numbers, strict=True) for text in self._drawn(*pair, epoch)]
+        group_size = len(passages) // len(examples)
+        keys = torch.tensor([[text_key(text)] for text in passages])
+        right = _right_keys(examples)[own]
+        marked = false_negatives(keys, right, group_size, own.start * group_size)
+        return marked if bool(marked.any()) else None
+
+    def _drawn(self, example: Example, number: int, epoch: int) -> tuple[str, ...]:
+        return draw(example, self.group_size, drawing_generator(self.seed, epoch, number)).passages
+
+
+class PlannedBatches(Dataset[AnyBatch]):
     """Batches by place; each rank sees its own slice of them.
 
     Args:
@@ -35,10 +75,7 @@ class PlannedBatches(Dataset[TrainBatch]):
         options: of the plan.
         collator: makes batches of examples.
         rank: of this process.
-        masks: take passages that are known to be right for a query out of its negatives.
-        sees_all: whether negatives come from the slices of all ranks.
-        group_size: most passages a query, as the collator has it.
-        seed: of draws, as the collator has it.
+        masking: of negatives in batches that have them of other queries; None masks nothing.
     """
 
     def __init__(
@@ -46,16 +83,12 @@ class PlannedBatches(Dataset[TrainBatch]):
         prepared: Prepared,
         survey: Survey,
         options: PlanOptions,
-        collator: Collator,
+        collator: Collates,
         rank: int,
-        masks: bool,
-        sees_all: bool,
-        group_size: int,
-        seed: int,
+        masking: Masking | None = None,
     ) -> None:
         self.prepared, self.survey, self.options, self.collator = prepared, survey, options, collator
-        self._rank, self._masks, self._sees_all = rank, masks, sees_all
-        self._group_size, self._seed = group_size, seed
+        self._rank, self._masking = rank, masking
         self._plan: Plan | None = None
 
     def plan(self, epoch: int) -> Plan:
@@ -68,30 +101,18 @@ class PlannedBatches(Dataset[TrainBatch]):
         """Batches in an epoch; every epoch has as many."""
         return len(self.plan(0 if self._plan is None else self._plan.epoch))
 
-    def __getitem__(self, place: Place) -> TrainBatch:
+    def __getitem__(self, place: Place) -> AnyBatch:
         epoch, position = place
-        plan = self.plan(epoch)
+        plan, masking = self.plan(epoch), self._masking
         own = self.survey.numbers[plan.of_rank(position, self._rank)].tolist()
         examples = [self.prepared[number] for number in own]
         batch = self.collator(examples, own, epoch)
-        if not (self._masks and batch.in_batch_negatives):
-            return replace(batch, duplicates=None)
-        seen = self.survey.numbers[plan[position]].tolist() if self._sees_all else own
-        first = self._rank * len(own) if self._sees_all else 0
-        return replace(batch, duplicates=self._duplicates(seen, slice(first, first + len(own)), epoch))
-
-    def _duplicates(self, seen: Sequence[int], own: slice, epoch: int) -> Tensor | None:
-        """(own queries, passages of all that are seen): True where a passage is known to be right for the query."""
-        examples = [self.prepared[number] for number in seen]
-        passages = [text for pair in zip(examples, seen, strict=True) for text in self._drawn(*pair, epoch)]
-        group_size = len(passages) // len(examples)
-        keys = torch.tensor([[text_key(text)] for text in passages])
-        right = _right_keys(examples)[own]
-        marked = false_negatives(keys, right, group_size, own.start * group_size)
-        return marked if bool(marked.any()) else None
-
-    def _drawn(self, example: Example, number: int, epoch: int) -> tuple[str, ...]:
-        return draw(example, self._group_size, drawing_generator(self._seed, epoch, number)).passages
+        if masking is None or not isinstance(batch, TrainBatch) or not batch.in_batch_negatives:
+            return batch
+        seen = self.survey.numbers[plan[position]].tolist() if masking.sees_all else own
+        first = self._rank * len(own) if masking.sees_all else 0
+        others = [self.prepared[number] for number in seen]
+        return replace(batch, duplicates=masking.duplicates(others, seen, slice(first, first + len(own)), epoch))
 
 
 def _right_keys(examples: Sequence[Example]) -> list[list[int]]:
@@ -123,7 +144,7 @@ class PlanSampler(Sampler[list[Place]]):
             yield [(epoch, position)]
 
 
-class PlanLoader(DataLoader[TrainBatch]):
+class PlanLoader(DataLoader[AnyBatch]):
     """Reads the batches of a plan; it draws no number from torch's global generator, which is the dropout's."""
 
     def __init__(self, batches: PlannedBatches, workers: int) -> None:
@@ -141,7 +162,7 @@ class PlanLoader(DataLoader[TrainBatch]):
         self.batch_sampler.set_epoch(epoch)
 
 
-def as_inputs(batches: list[TrainBatch]) -> dict[str, TrainBatch]:
+def as_inputs(batches: list[AnyBatch]) -> dict[str, AnyBatch]:
     """The one batch of a place, as the trainer hands it on."""
     return {"batch": batches[0]}
 
@@ -151,6 +172,6 @@ def padded_share(batches: PlannedBatches, sample: int = 20) -> float:
     real = padded = 0
     for position in sorted({round(place) for place in np.linspace(0, len(batches) - 1, sample).tolist()}):
         batch = batches[(0, position)]
-        for side in (batch.queries, batch.passages):
+        for side in batch.sides:
             real, padded = real + int(side.mask.sum()), padded + side.mask.numel()
     return 1 - real / max(1, padded)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,11 @@ from trivec.encode.checkpoints import Checkpoint
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions, fit_batch_sizes
-from trivec.train.building import make_encoder, make_objective, split_options, text_lengths, training_arguments
-from trivec.train.collate import TokenBatch, TrainBatch
-from trivec.train.options import TrainOptions
+from trivec.train.building import training_arguments
+from trivec.train.feeding import AnyBatch
+from trivec.train.finding_tasks import task_of
+from trivec.train.reranker_options import AnyOptions
 from trivec.train.scores import DEFAULT_SCORING
-from trivec.train.step_loss import StepLoss
 from trivec.train.survey import Survey
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ _SCRATCH = 4 * DEFAULT_SCORING.block_bytes / 1e9
 
 
 def find_buckets(
-    checkpoint: Checkpoint, tokenizer: TextTokenizer, options: TrainOptions, survey: Survey
+    checkpoint: Checkpoint, tokenizer: TextTokenizer, options: AnyOptions, survey: Survey
 ) -> BucketOptions:
     """The largest batches whose step stays within ``options.batches.fit_memory``, for each bucket of the data.
 
@@ -60,7 +59,7 @@ def find_buckets(
     return found[0]
 
 
-def _fit(trial: StepTrial, options: TrainOptions, survey: Survey) -> BucketOptions:
+def _fit(trial: StepTrial, options: AnyOptions, survey: Survey) -> BucketOptions:
     """Buckets that are in the data, each up to the longest text that it really has."""
     assert options.batches.fit_memory is not None
     buckets = BucketOptions().buckets_of(survey.lengths)
@@ -93,26 +92,19 @@ class StepTrial:
         self,
         checkpoint: Checkpoint,
         tokenizer: TextTokenizer,
-        options: TrainOptions,
+        options: AnyOptions,
         group_size: int,
         device: torch.device,
         processes: int = 1,
     ) -> None:
         if device.type not in ("cpu", "cuda"):
             raise InputError(f"fit_memory cannot tell what a step takes on {device.type}: give batch_tokens instead")
-        always = replace(options.loss, distill_from_step=0)  # the later steps take the most
-        encoder = make_encoder(checkpoint, replace(options, remember=None)).to(device)
-        objective = make_objective(replace(options, loss=always))
-        self._loss = StepLoss(encoder, objective, split_options(options), "own")
+        self._loss, self._batch = task_of(options).trial(checkpoint, tokenizer, group_size)
+        self._loss.to(device)
         trained = [parameter for parameter in self._loss.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(trained, lr=0.0)
         self._copied = _bytes(trained) if processes > 1 else 0
         self._options, self._group_size, self._device = options, group_size, device
-        lengths = zip(
-            (checkpoint.query_prompt, checkpoint.document_prompt), text_lengths(checkpoint, options), strict=True
-        )
-        self._sides = [(tokenizer.tokenize([""], most, prompt)[0].prompt_tokens, most) for prompt, most in lengths]
-        self._words = int(str(checkpoint.config["vocab_size"]))
         self._tried: dict[int, dict[int, float]] = {}
         for _ in range(2):  # the first makes the optimiser's state, which stays
             self._fixed = self._peak(1, 4)
@@ -167,7 +159,7 @@ class StepTrial:
         states = [value for state in self._optimizer.state.values() for value in state.values()]
         return _bytes([*self._loss.parameters(), *self._loss.buffers(), *states])
 
-    def _step(self, batch: TrainBatch) -> None:
+    def _step(self, batch: AnyBatch) -> None:
         precision = torch.float16 if self._options.run.precision == "fp16" else torch.bfloat16
         batch = batch.to(self._device)
         for _ in range(min(2, self._options.learning.accumulate)):
@@ -177,20 +169,6 @@ class StepTrial:
             del loss, _parts
         self._optimizer.step()
         self._optimizer.zero_grad()
-
-    def _batch(self, queries: int, tokens: int) -> TrainBatch:
-        """Texts of drawn words, each so long."""
-        random = torch.Generator().manual_seed(0)
-        sides: list[TokenBatch] = []
-        for texts, (prompt, most) in zip((queries, queries * self._group_size), self._sides, strict=True):
-            shape = texts, min(tokens + prompt, most)
-            ids = torch.randint(self._words, shape, generator=random)
-            sides.append(TokenBatch(ids, torch.ones_like(ids), torch.full((texts,), prompt)))
-        scores = None if self._options.loss.teacher == "none" else torch.zeros(queries, self._group_size)
-        query_rows, passage_rows = (torch.arange(len(side)) for side in sides)
-        return TrainBatch(
-            sides[0], sides[1], query_rows, passage_rows, group_size=self._group_size, teacher_scores=scores
-        )
 
 
 def added_bytes(run: Callable[[], object]) -> int:

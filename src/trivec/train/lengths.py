@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -11,6 +13,65 @@ from trivec.encode.tokenizer import TextTokenizer
 from trivec.types import IntArray
 
 _TOGETHER = 4096
+
+
+class Lengths(Protocol):
+    """A way to measure examples."""
+
+    @property
+    def key(self) -> str:
+        """Words that differ where lengths would."""
+        ...
+
+    def __call__(self, examples: Iterable[Example], tokenizer: TextTokenizer) -> IntArray:
+        """Tokens of each example."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextLengths:
+    """Of texts that are read one by one, see `measure_lengths`."""
+
+    query_length: int
+    passage_length: int
+
+    @property
+    def key(self) -> str:
+        """Words that differ where lengths would."""
+        return f"{self.query_length} {self.passage_length}"
+
+    def __call__(self, examples: Iterable[Example], tokenizer: TextTokenizer) -> IntArray:
+        """Tokens of each example's longest text."""
+        return measure_lengths(examples, tokenizer, self.query_length, self.passage_length)
+
+
+@dataclass(frozen=True)
+class PairLengths:
+    """Of a query and a passage that are read as one.
+
+    Attributes:
+        query_length: tokens after which queries are cut.
+        max_length: tokens of a pair at most.
+    """
+
+    query_length: int
+    max_length: int
+
+    @property
+    def key(self) -> str:
+        """Words that differ where lengths would."""
+        return f"pairs {self.query_length} {self.max_length}"
+
+    def __call__(self, examples: Iterable[Example], tokenizer: TextTokenizer) -> IntArray:
+        """Tokens of each example's query with its longest passage, special ones included."""
+        special = sum(map(len, tokenizer.pair_template))
+        longest = [np.zeros(0, np.int64)]
+        for tokens, starts in _counted(examples, tokenizer):
+            queries = np.minimum(tokens[starts], self.query_length)
+            tokens[starts] = 0
+            passages = np.maximum.reduceat(tokens, starts)
+            longest.append(np.minimum(queries + passages + special, self.max_length))
+        return np.concatenate(longest)
 
 
 def measure_lengths(
@@ -24,25 +85,28 @@ def measure_lengths(
         query_length: tokens after which queries are cut.
         passage_length: tokens after which passages are cut.
     """
-    texts: list[str] = []
-    limits: list[int] = []
-    owners: list[int] = []
-    longest: list[IntArray] = []
-    for number, example in enumerate(examples):
-        passages = (*example.positives, *example.negatives)
-        texts += (example.query, *passages)
-        limits += (query_length, *(passage_length for _ in passages))
-        owners += [number] * (1 + len(passages))
-        if len(texts) >= _TOGETHER:
-            longest.append(_longest(texts, limits, owners, tokenizer))
-            texts, limits, owners = [], [], []
-    if texts:
-        longest.append(_longest(texts, limits, owners, tokenizer))
-    return np.concatenate([np.zeros(0, np.int64), *longest])
-
-
-def _longest(texts: list[str], limits: list[int], owners: list[int], tokenizer: TextTokenizer) -> IntArray:
     special = tokenizer.special_tokens_per_text
-    tokens = np.asarray([len(encoding.ids) + special for encoding in tokenizer.pieces(texts)], np.int64)
-    starts = np.flatnonzero(np.diff(owners, prepend=-1))
-    return np.maximum.reduceat(np.minimum(tokens, limits), starts)
+    longest = [np.zeros(0, np.int64)]
+    for tokens, starts in _counted(examples, tokenizer):
+        limits = np.full_like(tokens, passage_length)
+        limits[starts] = query_length
+        longest.append(np.maximum.reduceat(np.minimum(tokens + special, limits), starts))
+    return np.concatenate(longest)
+
+
+def _counted(examples: Iterable[Example], tokenizer: TextTokenizer) -> Iterator[tuple[IntArray, IntArray]]:
+    """Tokens of all texts of some examples, without special ones, and where each example begins: with its query."""
+    texts: list[str] = []
+    starts: list[int] = []
+    for example in examples:
+        starts.append(len(texts))
+        texts += (example.query, *example.positives, *example.negatives)
+        if len(texts) >= _TOGETHER:
+            yield _counts(texts, tokenizer), np.asarray(starts, np.int64)
+            texts, starts = [], []
+    if texts:
+        yield _counts(texts, tokenizer), np.asarray(starts, np.int64)
+
+
+def _counts(texts: list[str], tokenizer: TextTokenizer) -> IntArray:
+    return np.asarray([len(encoding.ids) for encoding in tokenizer.pieces(texts)], np.int64)

@@ -1,9 +1,10 @@
-"""The model as it stands, in the middle of training, as an `Encoder`."""
+"""The model as it stands, in the middle of training, as an `Encoder`, and who measures it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from trivec.types import FloatArray, Head
 
 
 class LiveRuntime:
-    """Runs a `StepLoss` over texts, with its present weights and without dropout."""
+    """Runs a `StepLoss`, or a `PairLoss`, over texts, with its present weights and without dropout."""
 
     name = "torch, while training"
 
@@ -70,3 +71,32 @@ def live_encoder(encoder: TrainableEncoder, runtime: LiveRuntime) -> Encoder:
     checkpoint = trained_checkpoint(encoder, encoder.checkpoint.folder)
     tokenizer: Any = TextTokenizer.of(checkpoint)
     return Encoder(checkpoint, runtime, tokenizer, fingerprint(checkpoint))
+
+
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A model in training.
+
+    Attributes:
+        trained: what is trained.
+        runtime: runs it, with its present weights.
+        encoder: `live_encoder` of both.
+    """
+
+    trained: TrainableEncoder
+    runtime: LiveRuntime
+    encoder: Encoder
+
+    @staticmethod
+    def of(trained: TrainableEncoder, module: nn.Module, device: torch.device) -> LiveModel:
+        """A model, and the module that gives its vectors."""
+        runtime = LiveRuntime(module, device)
+        return LiveModel(trained, runtime, live_encoder(trained, runtime))
+
+
+class MeasuresLive(Protocol):
+    """Measures models in training on one set."""
+
+    def measure_live(self, model: LiveModel) -> dict[str, float]:
+        """Values by system and measure, such as ``dense nDCG@10``."""
+        ...

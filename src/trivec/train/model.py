@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.plain import CONFIG_FILE, position_offset
+from trivec.encode.runtime import token_types
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.encode.torch_runtime import load_backbone
 from trivec.errors import InputError
@@ -97,6 +98,7 @@ class TrainableEncoder(nn.Module):
         dropout: float | None = None,
         max_length: int | None = None,
         extension: Extension = "tile",
+        train_dense_layers: bool = False,
     ) -> TrainableEncoder:
         """Load a model for training, in float32, on the CPU and in training mode.
 
@@ -114,6 +116,7 @@ class TrainableEncoder(nn.Module):
             dropout: of the whole backbone; None is what its configuration says.
             max_length: tokens per text that it shall take, see `trivec.train.positions`; None is what it takes.
             extension: how the table of positions grows.
+            train_dense_layers: train them in full beside low-rank updates, as those that are a model's only head.
 
         Raises:
             InputError: options contradict each other.
@@ -134,7 +137,7 @@ class TrainableEncoder(nn.Module):
             freeze_lowest(model.backbone, freeze_layers)
         if freeze_encoder:
             model.backbone.requires_grad_(False)
-        if freeze_encoder or lora is not None:
+        if freeze_encoder or (lora is not None and not train_dense_layers):
             model.dense_layers.requires_grad_(False)
         if freeze_embeddings:
             model.backbone.get_input_embeddings().requires_grad_(False)
@@ -242,9 +245,11 @@ class TrainableEncoder(nn.Module):
 
     def _states(self, ids: Tensor, mask: Tensor, texts: PackedTexts, words: WordRows | None) -> Tensor:
         """Last hidden states of the real tokens, text after text: (T, d)."""
+        types = self._token_types(ids)
         if not self.packs:
             inputs = {"input_ids": ids} if words is None else {"inputs_embeds": words.embed(ids)}
-            states_BLD: Tensor = self.backbone(**inputs, attention_mask=mask).last_hidden_state
+            told = {} if types is None else {"token_type_ids": types}
+            states_BLD: Tensor = self.backbone(**inputs, **told, attention_mask=mask).last_hidden_state
             return states_BLD.flatten(0, 1)[texts.padded]
         ids_1T = ids.flatten()[texts.padded][None]
         inputs = {"input_ids": ids_1T} if words is None else {"inputs_embeds": words.embed(ids_1T)}
@@ -253,10 +258,17 @@ class TrainableEncoder(nn.Module):
             **inputs,
             **asked,
             position_ids=(texts.positions + self._first_position)[None],
-            token_type_ids=torch.zeros_like(ids_1T),
+            token_type_ids=torch.zeros_like(ids_1T) if types is None else types.flatten()[texts.padded][None],
             text_runs=texts.runs,
         ).last_hidden_state[0]
         return states
+
+    def _token_types(self, ids: Tensor) -> Tensor | None:
+        """Which of two texts each token is in, (n, L), for a model that embeds that; None for all others."""
+        separator = self.checkpoint.separator
+        if separator is None:
+            return None
+        return torch.from_numpy(token_types(ids.cpu().numpy(), separator)).to(ids.device)
 
     def _dense_vectors(self, states_TD: Tensor, texts: PackedTexts) -> Tensor:
         pooled = _pool(states_TD, texts, self.checkpoint.pooling)

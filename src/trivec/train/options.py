@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from cyclopts import Group, Parameter
 
@@ -22,20 +22,25 @@ Several = Parameter(consume_multiple=True)
 MEASURES = ("nDCG@10", "R@100", "RR@10")
 """What is measured, by the names of ir-measures."""
 
-_LOSS = Group("Loss", sort_key=2)
+LOSS_GROUP = Group("Loss", sort_key=2)
 _LEARNING = Group("Learning", sort_key=3)
 _BATCHES = Group("Batches", sort_key=4)
 _LORA = Group("LoRA", sort_key=5)
-_EVALUATION = Group("Evaluation", sort_key=6)
-_RUN = Group("Run", sort_key=7)
+EVALUATION_GROUP = Group("Evaluation", sort_key=6)
+RUN_GROUP = Group("Run", sort_key=7)
 
 
-def _at_least(name: str, value: float | None, least: float) -> None:
+def at_least(name: str, value: float | None, least: float) -> None:
+    """Refuse a value below the least; None is no value.
+
+    Raises:
+        InputError: naming it.
+    """
     if value is not None and value < least:
         raise InputError(f"{name} must be at least {least:g}, got {value:g}")
 
 
-@Parameter(name="*", group=_LOSS)
+@Parameter(name="*", group=LOSS_GROUP)
 @dataclass(frozen=True)
 class LossFields:
     """What is minimised."""
@@ -76,13 +81,13 @@ class LossFields:
     """Train these shortened widths of the dense vector too (Matryoshka)."""
 
     def __post_init__(self) -> None:
-        _at_least("temperature", self.temperature, 1e-6)
-        _at_least("teacher_temperature", self.teacher_temperature, 1e-6)
+        at_least("temperature", self.temperature, 1e-6)
+        at_least("teacher_temperature", self.teacher_temperature, 1e-6)
         for name in ("ensemble_weights", "loss_weights"):
-            _at_least(name, min(getattr(self, name)), 0)
-        _at_least("distill_from_step", self.distill_from_step, 0)
+            at_least(name, min(getattr(self, name)), 0)
+        at_least("distill_from_step", self.distill_from_step, 0)
         for width in self.dimensions:
-            _at_least("dimensions", width, 1)
+            at_least("dimensions", width, 1)
 
 
 @Parameter(name="*", group=_LEARNING)
@@ -91,11 +96,12 @@ class LearningFields:
     """How the weights move."""
 
     learning_rate: float | None = None
-    """Its peak. Without it: by the size of the data, 1e-5 or 2e-5; ten times that
-    with low-rank updates, a hundred times for the heads alone."""
+    """Its peak. Without it: by the size of the data; ten times that with low-rank
+    updates, a hundred times for the heads alone."""
 
     head_learning_rate: float | None = None
-    """For the sparse and the multi-vector head. Without it: the same."""
+    """For the sparse and the multi-vector head, or a reranker's. Without it: the
+    same."""
 
     epochs: float | None = None
     """Passes over the data. Without it: by the size of the data."""
@@ -122,9 +128,9 @@ class LearningFields:
         if self.epochs is not None and self.steps is not None:
             raise InputError(f"epochs {self.epochs} and steps {self.steps} contradict each other: give one of them")
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "max_gradient"):
-            _at_least(name, getattr(self, name), 0)
-        _at_least("steps", self.steps, 1)
-        _at_least("accumulate", self.accumulate, 1)
+            at_least(name, getattr(self, name), 0)
+        at_least("steps", self.steps, 1)
+        at_least("accumulate", self.accumulate, 1)
         if self.epochs is not None and self.epochs <= 0:
             raise InputError(f"epochs must be above 0, got {self.epochs}")
         if not 0 <= self.warmup <= 1:
@@ -156,10 +162,11 @@ class BatchFields:
     that large files do not drown the small; 0 sets no limit."""
 
     query_length: int | None = None
-    """Most tokens of a query. Without it: the model's window."""
+    """Most tokens of a query. Without it: the model's window; for a reranker 64."""
 
     passage_length: int | None = None
-    """Most tokens of a passage. Without it: the model's window."""
+    """Most tokens of a passage. Without it: the model's window; for a reranker
+    448, which with the query fill a pair."""
 
     split: Literal["off", "checkpointed", "cached"] = "off"
     """Encode a batch in parts, to fit more into memory: activations are
@@ -183,10 +190,10 @@ class BatchFields:
         if self.fit_memory is not None and not self.fit_memory > 0:
             raise InputError(f"fit_memory must be above 0, got {self.fit_memory:g}")
         for name in ("batch_size", "batch_tokens", "group_size", "split_tokens"):
-            _at_least(name, getattr(self, name), 1)
+            at_least(name, getattr(self, name), 1)
         for name in ("query_length", "passage_length"):
-            _at_least(name, getattr(self, name), 4)
-        _at_least("source_limit", self.source_limit, 0)
+            at_least(name, getattr(self, name), 4)
+        at_least("source_limit", self.source_limit, 0)
         if not 0 <= self.segment_shuffle <= 1:
             raise InputError(f"segment_shuffle is a share between 0 and 1, got {self.segment_shuffle}")
 
@@ -209,13 +216,16 @@ class LoraFields:
     """Linear layers that get one, such as query value. Without it: all."""
 
     def __post_init__(self) -> None:
-        _at_least("lora_rank", self.lora_rank, 0)
+        at_least("lora_rank", self.lora_rank, 0)
 
 
-@Parameter(name="*", group=_EVALUATION)
+@Parameter(name="*", group=EVALUATION_GROUP)
 @dataclass(frozen=True)
 class EvaluationFields:
     """What retrieval is measured on while training."""
+
+    SYSTEMS: ClassVar[tuple[str, ...]] = ("dense", "sparse", "multi", "hybrid")
+    MEASURES: ClassVar[tuple[str, ...]] = MEASURES
 
     dev: str | None = None
     """A folder in BEIR layout (corpus, queries, qrels), or a file of examples.
@@ -249,19 +259,19 @@ class EvaluationFields:
         if not 0 <= (self.dev_share or 0) < 1:
             raise InputError(f"dev_share is a share from 0 to below 1, got {self.dev_share}")
         for name in ("dev_passages", "evaluate_every", "patience"):
-            _at_least(name, getattr(self, name), 0)
-        head, _, measure = self.metric.partition(" ")
-        if head not in ("dense", "sparse", "multi", "hybrid") or measure not in MEASURES:
+            at_least(name, getattr(self, name), 0)
+        system, _, measure = self.metric.partition(" ")
+        if system not in self.SYSTEMS or measure not in self.MEASURES:
             raise InputError(
-                f"metric {self.metric!r} is not known: give dense, sparse, multi or hybrid, and one of "
-                f"{', '.join(MEASURES)}, such as 'hybrid nDCG@10'"
+                f"metric {self.metric!r} is not known: give {' or '.join(self.SYSTEMS)}, and one of "
+                f"{', '.join(self.MEASURES)}, such as '{self.SYSTEMS[-1]} {self.MEASURES[0]}'"
             )
 
 
-@Parameter(name="*", group=_RUN)
+@Parameter(name="*", group=RUN_GROUP)
 @dataclass(frozen=True)
-class RunFields:
-    """How the run goes, and what it leaves."""
+class CommonRunFields:
+    """How a run of any kind goes."""
 
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """Of the forward pass; bf16 is for GPUs."""
@@ -284,6 +294,18 @@ class RunFields:
     trackers: Annotated[tuple[str, ...], Several] = ()
     """Trackers that transformers knows, such as tensorboard."""
 
+    def __post_init__(self) -> None:
+        at_least("checkpoint_every", self.checkpoint_every, 1)
+        for name in ("keep_checkpoints", "log_every"):
+            at_least(name, getattr(self, name), 1)
+        at_least("workers", self.workers, 0)
+
+
+@Parameter(name="*", group=RUN_GROUP)
+@dataclass(frozen=True)
+class RunFields(CommonRunFields):
+    """How the run goes, and what it leaves."""
+
     layouts: Annotated[tuple[Layout, ...], Several] = ("trivec",)
     """Model folders to write at the end. trivec loads here, in
     sentence-transformers and in FlagEmbedding, and holds an ONNX graph."""
@@ -295,10 +317,7 @@ class RunFields:
     """Of everything that is drawn."""
 
     def __post_init__(self) -> None:
-        _at_least("checkpoint_every", self.checkpoint_every, 1)
-        for name in ("keep_checkpoints", "log_every"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("workers", self.workers, 0)
+        super().__post_init__()
         if not self.layouts:
             raise InputError("layouts is empty: name at least one, such as trivec")
 
@@ -371,6 +390,11 @@ class TrainOptions:
     evaluation: EvaluationFields = EvaluationFields()
     run: RunFields = RunFields()
 
+    @property
+    def texts_per_query(self) -> int:
+        """Rows of tokens that a query brings to a batch: itself and its passages."""
+        return 1 + self.batches.group_size
+
     def __post_init__(self) -> None:
         if not self.heads:
             raise InputError("heads is empty: train at least one of dense, sparse, multi")
@@ -384,9 +408,9 @@ class TrainOptions:
             raise InputError(f"remember {self.remember} has nothing to keep: give freeze, or freeze_layers, too")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise InputError(f"dropout must lie between 0 and 1, got {self.dropout}")
-        _at_least("multi_width", self.multi_width, 1)
-        _at_least("freeze_layers", self.freeze_layers, 0)
-        _at_least("positions", self.positions, 4)
+        at_least("multi_width", self.multi_width, 1)
+        at_least("freeze_layers", self.freeze_layers, 0)
+        at_least("positions", self.positions, 4)
         head = self.evaluation.metric.partition(" ")[0]
         if head not in (*self.heads, "hybrid"):
             raise InputError(f"metric {self.evaluation.metric!r} is of a head that is not trained: add {head} to heads")

@@ -1,4 +1,4 @@
-"""Recipes on disk: `TrainOptions` as YAML, flat, one field a line."""
+"""Recipes on disk: `TrainOptions`, or `RerankerOptions`, as YAML, flat, one field a line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ from typing import Any, Literal, get_args, get_origin
 from trivec.errors import InputError
 from trivec.tensorfile import write_text
 from trivec.train.options import TrainOptions
+from trivec.train.reranker_options import AnyOptions, RerankerOptions
 
 
-def read_recipe(path: Path) -> TrainOptions:
-    """Options from a YAML file.
+def read_recipe(path: Path) -> AnyOptions:
+    """Options from a YAML file; a line ``task: reranker`` makes them those of a reranker.
 
     Raises:
         InputError: there is no such file, it is no YAML mapping, or a field is unknown or has a wrong value.
+    """
+    content = read_values(path)
+    try:
+        return from_fields(content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The fields of a YAML file, whatever they are.
+
+    Raises:
+        InputError: there is no such file, or it is no YAML mapping.
     """
     import yaml
 
@@ -32,13 +46,10 @@ def read_recipe(path: Path) -> TrainOptions:
         content = {}
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, not fields and values: see recipes/ for examples")
-    try:
-        return from_fields(content)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return content
 
 
-def write_recipe(options: TrainOptions, path: Path) -> None:
+def write_recipe(options: AnyOptions, path: Path) -> None:
     """Write options so that `read_recipe` gives them back, whole or not at all."""
     import yaml
 
@@ -58,16 +69,17 @@ def to_fields(options: object) -> dict[str, Any]:
     return result
 
 
-def from_fields(values: Mapping[str, Any]) -> TrainOptions:
+def from_fields(values: Mapping[str, Any]) -> AnyOptions:
     """Options out of plain values by name; what is not named keeps its default.
 
     Raises:
         InputError: a name is unknown, or a value has a wrong type or is out of range.
     """
     left = dict(values)
-    options: TrainOptions = _build(TrainOptions, left)
+    kind, verb = (RerankerOptions, "reranker") if "task" in left else (TrainOptions, "m3")
+    options: AnyOptions = _build(kind, left)
     if left:
-        raise InputError(f"unknown option {', '.join(map(str, left))}: see trivec train m3 --help")
+        raise InputError(f"unknown option {', '.join(map(str, left))}: see trivec train {verb} --help")
     return options
 
 

@@ -22,8 +22,8 @@ from typing import Any
 from trivec.errors import InputError
 from trivec.tensorfile import write_json, write_text
 from trivec.train.buckets import BucketOptions
-from trivec.train.options import TrainOptions
 from trivec.train.recipe_files import read_recipe, write_recipe
+from trivec.train.reranker_options import AnyOptions
 
 _COMPLETE = "complete.json"
 _PREFIX = "checkpoint-"
@@ -36,7 +36,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, options: TrainOptions) -> RunFolder:
+    def create(cls, options: AnyOptions) -> RunFolder:
         """A new run, with its recipe. A run that left no checkpoint makes room for it.
 
         Raises:
@@ -77,7 +77,7 @@ class RunFolder:
         return cls(path)
 
     @property
-    def options(self) -> TrainOptions:
+    def options(self) -> AnyOptions:
         """The recipe, with everything filled in."""
         return read_recipe(self.path / "run.yaml")
 

@@ -8,15 +8,15 @@ that no graph can be made of is saved in the bge-m3 layout, or, with the dense v
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from trivec.encode.checkpoints.bge_m3 import write_pickled_heads
 from trivec.encode.checkpoints.checkpoint import Checkpoint
-from trivec.encode.checkpoints.export import _KEPT, Layout, export_checkpoint
+from trivec.encode.checkpoints.export import Layout, copy_kept_files, export_checkpoint
 from trivec.encode.checkpoints.weights import WEIGHTS_FILE
 from trivec.encode.onnx_graph import unsupported_reason
 from trivec.errors import InputError
@@ -59,9 +59,7 @@ def _stage(encoder: TrainableEncoder, folder: Path, name: str) -> Checkpoint:
     checkpoint = trained_checkpoint(encoder, folder)
     write_json(folder / "config.json", dict(checkpoint.config))
     write_tensors(folder / WEIGHTS_FILE, backbone_tensors(encoder), {"format": "pt"})
-    for file in _KEPT:
-        if (encoder.checkpoint.folder / file).is_file():
-            shutil.copyfile(encoder.checkpoint.folder / file, folder / file)
+    copy_kept_files(encoder.checkpoint.folder, folder)
     settings = dict(checkpoint.settings)
     if "sparse" in encoder.heads:  # what was tuned for a model without this head does not fit one with it
         weights = {head: M3_WEIGHTS[head] for head in _heads(checkpoint)}
@@ -87,11 +85,18 @@ def _usable(checkpoint: Checkpoint, layout: Layout) -> Layout:
 
 def _replace(checkpoint: Checkpoint, folder: Path, layout: Layout) -> None:
     """Write a model folder beside its place, then put it there."""
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as scratch:
-        written = Path(scratch) / folder.name
+    with replaced(folder) as written:
         export_checkpoint(checkpoint, written, layout, pickled=layout == "bge-m3")
         if layout == "trivec":
             write_pickled_heads(checkpoint, written)
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """A place beside a folder; what is written there takes the folder's place at the end."""
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as scratch:
+        written = Path(scratch) / folder.name
+        yield written
         if folder.exists():
             folder.rename(Path(scratch) / "replaced")
         written.rename(folder)

@@ -34,6 +34,9 @@ class StepLoss(nn.Module):
     accepts_loss_kwargs = False
     """Tells transformers' Trainer that the loss is a mean over the batch."""
 
+    head_parts = ("sparse", "multi")
+    """Modules that may have a learning rate of their own."""
+
     def __init__(
         self, encoder: TrainableEncoder, objective: Objective, split: SplitOptions, negatives: Negatives = "all"
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet, from_examples, held_out
 from trivec.tensorfile import memory_map, write_tensors
-from trivec.train.lengths import measure_lengths
-from trivec.train.options import TrainOptions
+from trivec.train.lengths import Lengths
 from trivec.train.plan import Plan, PlanOptions, make_plan
+from trivec.train.reranker_options import AnyOptions
 from trivec.train.sampling import passages_drawn
 from trivec.types import IntArray
+
+logger = logging.getLogger(__name__)
 
 _MOST_HELD_OUT = 500
 """Queries: their nDCG is then known to about 0.01."""
@@ -44,7 +47,7 @@ class Survey:
 
     Attributes:
         numbers: (n,), ascending.
-        lengths: (n,), tokens of the longest text of each.
+        lengths: (n,), tokens of the longest text of each, or of the longest pair.
         sources: (n,), what may be in one batch has the same number: a data set, groups of one size, one way with
             negatives.
         mixable: (sources,), sources of one number may be merged where they are small.
@@ -65,12 +68,24 @@ class Survey:
 
 
 def take_survey(
-    prepared: Prepared, tokenizer_file: TokenizerFile, options: TrainOptions, query_length: int, passage_length: int
+    prepared: Prepared,
+    tokenizer_file: TokenizerFile,
+    options: AnyOptions,
+    lengths_of: Lengths,
+    needs_negatives: bool = False,
 ) -> Survey:
     """Look at every example once. Lengths are kept beside the data, for the next time.
 
+    Args:
+        prepared: all examples.
+        tokenizer_file: of the model.
+        options: of the run.
+        lengths_of: measures examples.
+        needs_negatives: whether a query is told from its own negatives alone, so that nothing is learned without any.
+            Those of held-out examples are judged as wrong.
+
     Raises:
-        InputError: nothing is left to train on, or a teacher is asked for that some examples lack.
+        InputError: nothing is left to train on, or a teacher or negatives are asked for that some examples lack.
     """
     evaluation = options.evaluation
     out: frozenset[int] = frozenset()
@@ -79,26 +94,44 @@ def take_survey(
     numbers = np.asarray([number for number in range(len(prepared)) if number not in out], np.int64)
     if not len(numbers):
         raise InputError(f"all {len(prepared)} examples are held out: lower dev_share {evaluation.dev_share}")
-    lengths = _lengths(prepared, tokenizer_file, query_length, passage_length)[numbers]
+    if needs_negatives:
+        numbers = _with_negatives(prepared, numbers, options.skip_bad)
+    lengths = _lengths(prepared, tokenizer_file, lengths_of)[numbers]
     sources, mixable, largest_group = _sources(prepared, numbers, options)
-    dev = _held_out_set(prepared, sorted(out), numbers, evaluation.dev_passages) if out else None
+    dev = _held_out_set(prepared, sorted(out), numbers, evaluation.dev_passages, needs_negatives) if out else None
     return Survey(numbers, lengths, sources, mixable, largest_group, dev)
 
 
-def _lengths(prepared: Prepared, tokenizer_file: TokenizerFile, query_length: int, passage_length: int) -> IntArray:
+def _with_negatives(prepared: Prepared, numbers: IntArray, skips: bool) -> IntArray:
+    """The examples that have any."""
+    kept = []
+    for number in numbers.tolist():
+        example = prepared[number]
+        if example.negatives:
+            kept.append(number)
+        elif not skips:
+            raise InputError(
+                f"{example.place}: no negatives, and nothing else tells a reranker what is wrong: add some by trivec "
+                "mine, or give skip_bad to leave such examples out"
+            )
+    if not kept:
+        raise InputError(f"none of {len(numbers)} examples has negatives: add some by trivec mine")
+    if len(kept) < len(numbers):
+        logger.warning("%d examples have no negatives and were left out", len(numbers) - len(kept))
+    return np.asarray(kept, np.int64)
+
+
+def _lengths(prepared: Prepared, tokenizer_file: TokenizerFile, lengths_of: Lengths) -> IntArray:
     """Of all examples, those that are held out too."""
-    made_from = (
-        f"{query_length} {passage_length} {tokenizer_file.lowercase} ".encode() + tokenizer_file.path.read_bytes()
-    )
+    made_from = f"{lengths_of.key} {tokenizer_file.lowercase} ".encode() + tokenizer_file.path.read_bytes()
     place = prepared.folder / f"lengths-{hashlib.sha256(made_from).hexdigest()[:16]}.safetensors"
     if not place.is_file():
-        lengths = measure_lengths(prepared, tokenizer_file.tokenizer, query_length, passage_length)
-        write_tensors(place, {"lengths": lengths}, {})
+        write_tensors(place, {"lengths": lengths_of(prepared, tokenizer_file.tokenizer)}, {})
     kept: dict[str, Any] = memory_map(place)
     return np.asarray(kept["lengths"], np.int64)
 
 
-def _sources(prepared: Prepared, numbers: IntArray, options: TrainOptions) -> tuple[IntArray, IntArray, int]:
+def _sources(prepared: Prepared, numbers: IntArray, options: AnyOptions) -> tuple[IntArray, IntArray, int]:
     """The source of each example, the family of each source, and the size of the largest group."""
     sources: dict[tuple[int, bool, int], int] = {}
     found: list[int] = []
@@ -121,10 +154,13 @@ def _is_scored(example: Example) -> bool:
     return example.positive_scores is not None and (example.negative_scores is not None or not example.negatives)
 
 
-def _held_out_set(prepared: Prepared, out: list[int], numbers: IntArray, passages: int) -> JudgedSet:
+def _held_out_set(
+    prepared: Prepared, out: list[int], numbers: IntArray, passages: int, judges_negatives: bool
+) -> JudgedSet:
     """The held-out examples; every so many-th training example adds its passages, up to a number of all."""
     examples = [prepared[number] for number in out]
     own = len({text for example in examples for text in (*example.positives, *example.negatives)})
     step = max(1, len(numbers) // max(1, passages - own))
     chosen = numbers[::step][: max(0, passages - own)].tolist()
-    return from_examples("held out", examples, (prepared[number].positives[0] for number in chosen))
+    more = (prepared[number].positives[0] for number in chosen)
+    return from_examples("held out", examples, more, judges_negatives)

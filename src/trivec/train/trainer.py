@@ -1,7 +1,8 @@
 """`GroupTrainer`: transformers' Trainer for groups of passages.
 
-What is ours: batches come from a plan, the loss from `StepLoss`, measurements are retrieval, and checkpoints count
-only once they are whole. All else, from mixed precision to trackers and sharding, is transformers' own.
+What is ours: batches come from a plan, the loss from `StepLoss` or `PairLoss`, measurements are retrieval or reranking,
+and checkpoints count only once they are whole. All else, from mixed precision to trackers and sharding, is
+transformers' own.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from torch import Tensor, nn
 from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from trivec.encode.encoder import Encoder
 from trivec.errors import CorruptModelError, InputError
-from trivec.train.evaluating import Evaluator
 from trivec.train.feeding import PlanLoader
-from trivec.train.live_encoder import LiveRuntime
+from trivec.train.live_encoder import LiveModel, MeasuresLive
+from trivec.train.pair_loss import PairLoss
 from trivec.train.runs import RunFolder, mark_complete, remove_old_checkpoints
 from trivec.train.step_loss import StepLoss
 from trivec.train.step_records import StepRecords
@@ -33,17 +33,15 @@ class Measuring:
 
     Attributes:
         dev: the set that checkpoints are compared on, or None.
-        encoder: the model in training, over ``runtime``.
-        runtime: told which module to run.
+        model: the model in training; its runtime is told which module to run.
     """
 
-    dev: Evaluator | None
-    encoder: Encoder
-    runtime: LiveRuntime
+    dev: MeasuresLive | None
+    model: LiveModel
 
 
 class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
-    """Trains a `StepLoss` on planned batches.
+    """Trains a `StepLoss` or a `PairLoss` on planned batches.
 
     Args:
         loss: the module that is trained.
@@ -54,7 +52,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         records: takes the loss of each batch.
         callbacks: decide when to measure and save.
         keep_checkpoints: how many stay beside the best.
-        head_learning_rate: of the sparse and the multi-vector head; None is that of everything.
+        head_learning_rate: of the heads, ``loss.head_parts``; None is that of everything.
     """
 
     loss_is_scaled_for_ga = False
@@ -62,7 +60,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
 
     def __init__(
         self,
-        loss: StepLoss,
+        loss: StepLoss | PairLoss,
         args: TrainingArguments,
         loader: PlanLoader,
         run: RunFolder,
@@ -73,7 +71,7 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         head_learning_rate: float | None = None,
     ) -> None:
         self._loader, self._run, self._measuring, self._records = loader, run, measuring, records
-        self._keep, self._head_rate = keep_checkpoints, head_learning_rate
+        self._keep, self._head_rate, self._head_parts = keep_checkpoints, head_learning_rate, loss.head_parts
         super().__init__(model=loss, args=args, callbacks=list(callbacks))
         refuse_stage_3(getattr(self.accelerator.state, "deepspeed_plugin", None))
         if self._is_sharded:
@@ -129,14 +127,14 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if self._head_rate is not None:
             trained = self.model if model is None else model
-            heads = {id(p) for name, p in trained.named_parameters() if _is_head(name)}
+            heads = {id(p) for name, p in trained.named_parameters() if _is_inside(name, self._head_parts)}
             optimizer.param_groups[:] = _split_groups(optimizer.param_groups, heads, self._head_rate)
         return optimizer
 
     def evaluate(
         self, eval_dataset: object = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure retrieval on the development set with the present weights; all ranks take the first one's word."""
+        """Measure on the development set with the present weights; all ranks take the first one's word."""
         assert self._measuring.dev is not None
         values = self.measure(self._measuring.dev)
         self.record("measurement", "dev", values)
@@ -145,12 +143,11 @@ class GroupTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def measure(self, evaluator: Evaluator) -> dict[str, float]:
+    def measure(self, evaluator: MeasuresLive) -> dict[str, float]:
         """Values by system and measure, with the present weights."""
-        self._measuring.runtime.module = self.deepspeed or self.model
-        encoder = self._measuring.encoder
-        heads = self.accelerator.unwrap_model(self.model).encoder.heads
-        values = [evaluator.measure(encoder, heads)]
+        model = self._measuring.model
+        model.runtime.module = self.deepspeed or self.model
+        values = [evaluator.measure_live(model)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.broadcast_object_list(values, src=0, device=self.args.device)
         return values[0]
@@ -222,8 +219,9 @@ def refuse_stage_3(deepspeed: Any) -> None:  # noqa: ANN401
         raise InputError("DeepSpeed's stage 3 does not work here: take its stage 1 or 2, or FSDP for sharded weights")
 
 
-def _is_head(name: str) -> bool:
-    return any(part in ("sparse", "multi") for part in name.split(".")[:-1])
+def _is_inside(name: str, parts: Sequence[str]) -> bool:
+    """Whether a parameter belongs to a module of one of these names."""
+    return any(part in parts for part in name.split(".")[:-1])
 
 
 def _split_groups(groups: list[dict[str, Any]], heads: set[int], rate: float) -> list[dict[str, Any]]:

@@ -13,36 +13,24 @@ from trivec.cache import cache_folder
 from trivec.data.bad_lines import BadLines
 from trivec.data.prepared import Prepared, prepare
 from trivec.encode.checkpoints import Checkpoint
-from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
-from trivec.evaluate.layouts import read_judged
 from trivec.train.buckets import BucketOptions
-from trivec.train.building import (
-    find_model,
-    make_collator,
-    make_encoder,
-    make_objective,
-    plan_options,
-    split_options,
-    text_lengths,
-    training_arguments,
-)
+from trivec.train.building import plan_options, training_arguments
 from trivec.train.callbacks import ReportCallback, RunCallback, Schedule, in_words
 from trivec.train.comparing import Row, comparison
-from trivec.train.evaluating import Evaluator
 from trivec.train.feeding import PlanLoader, PlannedBatches
+from trivec.train.finding_tasks import task_of
 from trivec.train.fitting import find_buckets
 from trivec.train.interrupts import StopRequest
-from trivec.train.live_encoder import LiveRuntime, live_encoder
+from trivec.train.live_encoder import LiveModel, MeasuresLive
 from trivec.train.model import TrainableEncoder
-from trivec.train.options import TrainOptions
 from trivec.train.presets import fill_schedule, fill_share, fill_sizes, total_steps
 from trivec.train.reporting import write_report
+from trivec.train.reranker_options import AnyOptions
 from trivec.train.runs import RunFolder, checkpoint_step
-from trivec.train.saving import save_model
-from trivec.train.step_loss import StepLoss
 from trivec.train.step_records import StepRecords
 from trivec.train.survey import Survey, TokenizerFile, take_survey
+from trivec.train.tasks import Task
 from trivec.train.trainer import GroupTrainer, Measuring
 
 logger = logging.getLogger(__name__)
@@ -83,12 +71,17 @@ class Ready:
         bad_lines: what was skipped in the data.
     """
 
-    options: TrainOptions
+    options: AnyOptions
     checkpoint: Checkpoint
     batches: PlannedBatches
     steps: int
-    sets: dict[str, Evaluator]
+    sets: dict[str, MeasuresLive]
     bad_lines: BadLines
+
+    @property
+    def task(self) -> Task:
+        """The kind of training."""
+        return task_of(self.options)
 
     @property
     def survey(self) -> Survey:
@@ -106,7 +99,7 @@ def world() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def make_ready(options: TrainOptions, show_progress: bool = False, buckets: BucketOptions | None = None) -> Ready:
+def make_ready(options: AnyOptions, show_progress: bool = False, buckets: BucketOptions | None = None) -> Ready:
     """Read the data and plan the run.
 
     Args:
@@ -118,34 +111,26 @@ def make_ready(options: TrainOptions, show_progress: bool = False, buckets: Buck
         InputError: the data or an option cannot be used.
         UnknownModelError: there is no such model.
     """
-    checkpoint = find_model(options)
-    query_length, passage_length = text_lengths(checkpoint, options)
+    task = task_of(options)
+    checkpoint = task.find_model()
+    rank, ranks = world()
+    batching = task.batching(checkpoint, ranks)
     bad = BadLines(options.skip_bad)
     paths = [Path(path).expanduser() for path in options.data]
     prepared = prepare(paths, cache_folder() / "prepared", options.format, bad, show_progress=show_progress)
     options = fill_share(fill_sizes(options, len(prepared)))
     file = TokenizerFile(checkpoint.tokenizer_file, checkpoint.lowercase)
-    survey = take_survey(prepared, file, options, query_length, passage_length)
+    survey = take_survey(prepared, file, options, batching.lengths, batching.needs_negatives)
     if options.batches.fit_memory is not None and buckets is None:
         buckets = find_buckets(checkpoint, file.tokenizer, options, survey)
-    rank, ranks = world()
-    pad_id = int(str(checkpoint.config.get("pad_token_id") or 0))
-    batches = PlannedBatches(
-        prepared,
-        survey,
-        plan_options(options, survey, ranks, buckets),
-        make_collator(checkpoint, TextTokenizer.of(checkpoint), pad_id, options),
-        rank,
-        masks=options.loss.duplicates == "mask",
-        sees_all=ranks > 1 and options.loss.negatives != "own",
-        group_size=options.batches.group_size,
-        seed=options.run.seed,
-    )
+    plan = plan_options(options, survey, ranks, buckets)
+    batches = PlannedBatches(prepared, survey, plan, batching.collator, rank, batching.masking)
     steps = total_steps(options, len(batches))
-    return Ready(fill_schedule(options, steps), checkpoint, batches, steps, _evaluators(options, survey), bad)
+    sets = _evaluators(options, survey, checkpoint)
+    return Ready(fill_schedule(options, steps), checkpoint, batches, steps, sets, bad)
 
 
-def train(options: TrainOptions, report: Report = logger.info, show_progress: bool = False) -> TrainResult:
+def train(options: AnyOptions, report: Report = logger.info, show_progress: bool = False) -> TrainResult:
     """Train a model as a new run.
 
     Args:
@@ -184,7 +169,7 @@ def _run(ready: Ready, run: RunFolder, report: Report, show_progress: bool) -> T
     report = report if rank == 0 else _silent
     for warning in ready.bad_lines.warnings:
         report(warning)
-    encoder = make_encoder(ready.checkpoint, options)
+    encoder = ready.task.make_encoder(ready.checkpoint)
     args = training_arguments(options, run.checkpoints, ready.steps)
     if rank == 0:
         if options.batches.fit_memory is not None:
@@ -238,8 +223,7 @@ def _make_trainer(
     show_progress: bool,
 ) -> tuple[GroupTrainer, RunCallback]:
     options, sets = ready.options, ready.sets
-    loss = StepLoss(encoder, make_objective(options), split_options(options), options.loss.negatives)
-    runtime = LiveRuntime(loss, args.device)
+    loss = ready.task.make_loss(encoder)
     records = StepRecords(run if world()[0] == 0 else None)
     schedule = Schedule(
         measure_every=(options.evaluation.evaluate_every or 0) if "dev" in sets else 0,
@@ -254,7 +238,7 @@ def _make_trainer(
         args,
         PlanLoader(ready.batches, options.run.workers),
         run,
-        Measuring(sets.get("dev"), live_encoder(encoder, runtime), runtime),
+        Measuring(sets.get("dev"), LiveModel.of(encoder, loss, args.device)),
         records,
         [callback, ReportCallback(report, options.evaluation.metric)],
         options.run.keep_checkpoints,
@@ -263,17 +247,19 @@ def _make_trainer(
     return trainer, callback
 
 
-def _evaluators(options: TrainOptions, survey: Survey) -> dict[str, Evaluator]:
+def _evaluators(options: AnyOptions, survey: Survey, checkpoint: Checkpoint) -> dict[str, MeasuresLive]:
     """The development set and the general set, if there are such."""
-    evaluation = options.evaluation
-    judged = survey.dev if evaluation.dev is None else read_judged(Path(evaluation.dev).expanduser())
-    found = {} if judged is None else {"dev": Evaluator(judged)}
+    evaluation, task = options.evaluation, task_of(options)
+    judged = survey.dev if evaluation.dev is None else Path(evaluation.dev).expanduser()
+    found = {} if judged is None else {"dev": task.evaluator(judged, checkpoint)}
     if evaluation.general is not None:
-        found["general"] = Evaluator(read_judged(Path(evaluation.general).expanduser()))
+        found["general"] = task.evaluator(Path(evaluation.general).expanduser(), checkpoint)
     return found
 
 
-def _measure_before(trainer: GroupTrainer, run: RunFolder, sets: dict[str, Evaluator], report: Report) -> Path | None:
+def _measure_before(
+    trainer: GroupTrainer, run: RunFolder, sets: dict[str, MeasuresLive], report: Report
+) -> Path | None:
     """The checkpoint to go on from; without one, every set is measured with the untrained model."""
     trainer.accelerator.wait_for_everyone()
     last = run.last_checkpoint()
@@ -307,7 +293,6 @@ def _finish(
     report: Report,
 ) -> TrainResult:
     """Measure the best weights, and save them."""
-    options = ready.options
     steps = trainer.state.global_step
     best = trainer.load_best()
     for name, evaluator in ready.sets.items():
@@ -318,9 +303,9 @@ def _finish(
     whole = trainer.gathered_weights()
     if trainer.is_world_process_zero():
         if whole is not None:
-            encoder = make_encoder(ready.checkpoint, options)
+            encoder = ready.task.make_encoder(ready.checkpoint)
             encoder.load_state_dict(whole)
-        save_model(encoder, run.path, options.run.name or run.path.resolve().name, options.run.layouts)
+        ready.task.save(encoder, run.path)
         table = comparison(run.records())
         write_report(run, table)
     trainer.accelerator.wait_for_everyone()

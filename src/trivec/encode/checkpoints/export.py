@@ -88,9 +88,7 @@ def _write(checkpoint: Checkpoint, folder: Path, layout: Layout, pickled: bool) 
     folder.mkdir()
     write_json(folder / "config.json", dict(checkpoint.config))
     write_tensors(folder / WEIGHTS_FILE, backbone_tensors(checkpoint.folder), {"format": "pt"})
-    for name in _KEPT:
-        if (checkpoint.folder / name).is_file():
-            shutil.copyfile(checkpoint.folder / name, folder / name)
+    copy_kept_files(checkpoint.folder, folder)
     if layout == "trivec":
         native.write(checkpoint, folder)
         native.write_graph(folder)
@@ -100,6 +98,13 @@ def _write(checkpoint: Checkpoint, folder: Path, layout: Layout, pickled: bool) 
         bge_m3.write_heads(checkpoint, folder)
         if pickled:
             bge_m3.write_pickled_heads(checkpoint, folder)
+
+
+def copy_kept_files(source: Path, folder: Path) -> None:
+    """Copy what stays as it is whatever happens to the weights: the tokenizer's files, and notices."""
+    for name in _KEPT:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def backbone_tensors(folder: Path) -> dict[str, Any]:

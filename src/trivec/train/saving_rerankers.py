@@ -1,0 +1,22 @@
+"""The model folder of a trained cross-encoder: that of transformers' classification models, which all tools read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from trivec.rerank.classifier import write_classifier
+from trivec.train.model import TrainableEncoder
+from trivec.train.saving import replaced
+from trivec.train.trained import backbone_tensors, trained_checkpoint
+
+
+def save_reranker(encoder: TrainableEncoder, folder: Path) -> Path:
+    """Write a trained cross-encoder as the folder ``model`` below a folder; an earlier one is replaced.
+
+    Low-rank updates are merged into the weights.
+    """
+    checkpoint = trained_checkpoint(encoder, encoder.checkpoint.folder)
+    with replaced(folder / "model") as written:
+        write_classifier(replace(checkpoint, precision="float32"), backbone_tensors(encoder), written)
+    return folder / "model"
