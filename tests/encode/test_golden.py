@@ -20,7 +20,7 @@ import trivec
 import tiny_models
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
+NAMES = sorted(path.stem for path in GOLDEN.glob("tiny_*.json"))
 M3_NAMES = [name for name in NAMES if name.startswith("tiny_m3")]
 LIMITS = {"torch": 1e-5, "onnx": 1e-4}
 
