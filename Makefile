@@ -64,7 +64,7 @@ ifdef DATA
 	$(RUN)/compression.py --data $(DATA)/eval --sets facqa_id cnil_fr arcd_ar iapp_th --cache $(SCRATCH) \
 		--out $(RESULTS)/compression.json
 	$(RUN)/long_text.py $(DATA)/eval --out $(RESULTS)/long_text.json
-	$(BIN)/trivec eval m3-small $(DATA)/eval/* --systems default bm25-documents bm25-words --cache $(SCRATCH)/vectors \
+	$(BIN)/trivec eval m3-small $(DATA)/eval/* --systems default bm25-documents bm25-words --without-texts --cache $(SCRATCH)/vectors \
 		--out $(SCRATCH)/m3-small && cp $(SCRATCH)/m3-small/re* $(RESULTS)/retrieval/m3-small/
 	for claim in hybrid long-sparse weights; do $(RUN)/m3_claims.py $$claim --data $(DATA)/eval --work $(SCRATCH) \
 		--out $(RESULTS) || exit 1; done

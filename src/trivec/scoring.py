@@ -27,8 +27,8 @@ from trivec.types import FloatArray, IntArray
 M3_WEIGHTS: Mapping[str, float] = {"dense": 1.0, "sparse": 0.3, "multi": 1.0}
 """Weights of the hybrid score in M3-Embedding, equation (2)."""
 
-_BLOCK = 1 << 24
-"""Similarities held at once, in float32 values: 64 MB."""
+_BLOCK = 1 << 20
+"""Similarities held at once, in float32 values: 4 MB, which a core's cache keeps until their maximum is taken."""
 
 
 @dataclass(frozen=True, eq=False)

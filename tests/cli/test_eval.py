@@ -189,6 +189,13 @@ def test_what_cannot_be_measured_of_a_library(
     assert message in outcome.err
 
 
+def test_a_report_can_leave_texts_out(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    assert run("eval", model, judged, "--out", "results", "--without-texts").code == 0
+    page = (workplace / "results" / "report.html").read_text(encoding="utf-8")
+    assert "Scores by multi" in page
+    assert "Worst queries" not in page and "a river in the city" not in page
+
+
 def test_a_reranker_gives_systems(run: Run, model: Path, judged: Path, workplace: Path) -> None:
     tiny_models.write_tiny_reranker(workplace / "reranker")
     words = ["--systems", "bm25", "hybrid", "--rerank", "reranker", "--depth", 1, 3, "--out", "results"]

@@ -28,6 +28,7 @@ def evaluate(
     queries: Path | None = None,
     qrels: Path | None = None,
     out: Path | None = None,
+    without_texts: bool = False,
     card: Path | None = None,
     preset: str | None = None,
     systems: Several | None = None,
@@ -78,6 +79,8 @@ def evaluate(
         qrels: For a library: query 0 document grade, or query, document,
             grade.
         out: Folder of the results.
+        without_texts: Leave queries and passages out of the report, for data
+            that must not be passed on.
         card: Model card (README.md) that gets the results in its header, in
             the hub's form.
         preset: A published protocol: its systems, measures and lengths, such
@@ -145,7 +148,7 @@ def evaluate(
         _tell(one, output)
         if out is not None:
             results.write_results(out, found)
-            write_report(out / results.REPORT, found)
+            write_report(out / results.REPORT, found, not without_texts)
     if card is not None:
         write_card(card, found)
     emit(output, results.to_dict(found) if output.as_json else None, lambda: show(found))

@@ -24,14 +24,16 @@ _TEXT = 300
 _COLOUR = "the more colour, the nearer to the best of the row"
 
 
-def write_report(path: Path, results: Results) -> None:
+def write_report(path: Path, results: Results, with_texts: bool = True) -> None:
     """Write the report of a model on sets and pairs.
 
     Args:
         path: of the file.
         results: of the same model, all sets by the same systems.
+        with_texts: show the queries that went worst, with passages.
     """
     parts = _sets(results.sets) if results.sets else []
+    parts += _worst(results.sets) if results.sets and with_texts else []
     write_page(path, f"{results.model}: retrieval", [*parts, *_pairs(results.pairs)])
 
 
@@ -47,11 +49,18 @@ def _sets(evaluations: Sequence[Evaluation]) -> list[str]:
     parts.append(_costs(evaluations, means, main))
     parts.append(_reranking_costs(evaluations, means, main))
     parts += [_closed(f"Scores, {one.judged.name}", _scores(one)) for one in evaluations]
-    title = f"Worst queries of {systems[-1]}"
-    parts += [
-        _closed(f"{title}, {one.judged.name}", [_article(query, main) for query in one.worst]) for one in evaluations
-    ]
     return parts
+
+
+def _worst(evaluations: Sequence[Evaluation]) -> list[str]:
+    """The queries that went worst, with what was found and what was wanted."""
+    systems = evaluations[0].systems
+    last = list(systems)[-1]
+    main = next(iter(systems[last].measured.values))
+    return [
+        _closed(f"Worst queries of {last}, {one.judged.name}", [_article(query, main) for query in one.worst])
+        for one in evaluations
+    ]
 
 
 def _pairs(evaluations: Sequence[PairEvaluation]) -> list[str]:
