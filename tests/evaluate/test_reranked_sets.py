@@ -14,7 +14,7 @@ from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.reporting import write_report
-from trivec.evaluate.reranked_sets import Reranking, reordered
+from trivec.evaluate.reranked_sets import RerankingOptions, reordered
 from trivec.evaluate.results import Results, to_dict
 from trivec.rerank.reranker import Pair
 from trivec.types import FloatArray
@@ -45,7 +45,7 @@ def test_by_hand() -> None:
 def test_every_depth_equals_reading_so_many(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
     encoder, scorer = load_tiny("m3"), SharedLetters()
     options = EvaluateOptions(["dense", "hybrid"])
-    found = evaluate(encoder, judged, options, reranking=Reranking(Reranker(scorer), (3, 8)))
+    found = evaluate(encoder, judged, options, reranking=RerankingOptions(Reranker(scorer), (3, 8)))
     assert list(found.systems) == ["dense", "hybrid", "hybrid+rerank@3", "hybrid+rerank@8"]
     assert len(scorer.read) == 8 * len(judged.queries)
     before = found.systems["hybrid"].run.rankings
@@ -69,7 +69,7 @@ def test_every_depth_equals_reading_so_many(judged: JudgedSet, load_tiny: Callab
 
 
 def test_the_system_that_is_read_can_be_named(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
-    reranking = Reranking(Reranker(SharedLetters()), (2,), "bm25")
+    reranking = RerankingOptions(Reranker(SharedLetters()), (2,), "bm25")
     found = evaluate(load_tiny("m3"), judged, EvaluateOptions(["bm25", "dense"]), reranking=reranking)
     assert list(found.systems) == ["bm25", "dense", "bm25+rerank@2"]
     for query, ranking in found.systems["bm25+rerank@2"].run.rankings.items():
@@ -79,20 +79,26 @@ def test_the_system_that_is_read_can_be_named(judged: JudgedSet, load_tiny: Call
 def test_logits_are_kept(judged: JudgedSet, load_tiny: Callable[..., Encoder], tmp_path: Path) -> None:
     encoder, scorer = load_tiny("m3"), SharedLetters()
     options = EvaluateOptions(["dense"])
-    first = evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest="one"), (5,)))
-    again = evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest="one"), (5,)))
+    first = evaluate(
+        encoder, judged, options, tmp_path, reranking=RerankingOptions(Reranker(scorer, digest="one"), (5,))
+    )
+    again = evaluate(
+        encoder, judged, options, tmp_path, reranking=RerankingOptions(Reranker(scorer, digest="one"), (5,))
+    )
     assert len(scorer.read) == 5 * len(judged.queries)
     assert first.systems["dense+rerank@5"].run == again.systems["dense+rerank@5"].run
     assert again.systems["dense+rerank@5"].rerank_ms is None
     for digest in ("two", ""):
-        evaluate(encoder, judged, options, tmp_path, reranking=Reranking(Reranker(scorer, digest=digest), (5,)))
+        evaluate(encoder, judged, options, tmp_path, reranking=RerankingOptions(Reranker(scorer, digest=digest), (5,)))
     assert len(scorer.read) == 15 * len(judged.queries)
 
 
 def test_results_and_report_tell_the_time(judged: JudgedSet, load_tiny: Callable[..., Encoder], tmp_path: Path) -> None:
     options = EvaluateOptions(["dense"])
     results = Results(options)
-    results.add(evaluate(load_tiny("m3"), judged, options, reranking=Reranking(Reranker(SharedLetters()), (2, 4))))
+    results.add(
+        evaluate(load_tiny("m3"), judged, options, reranking=RerankingOptions(Reranker(SharedLetters()), (2, 4)))
+    )
     (told,) = to_dict(results)["results"]
     assert told["reranker"] == "letters"
     assert told["systems"]["dense+rerank@4"]["rerank_ms"] >= told["systems"]["dense+rerank@2"]["rerank_ms"] >= 0
@@ -103,7 +109,9 @@ def test_results_and_report_tell_the_time(judged: JudgedSet, load_tiny: Callable
 def test_what_cannot_be_reranked(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
     reranker = Reranker(SharedLetters())
     with pytest.raises(InputError, match="depths must be numbers of at least 1, got \\[0\\]"):
-        Reranking(reranker, (0,))
+        RerankingOptions(reranker, (0,))
     for systems, base in ((["dense"], "hybrid"), (["bm25-words"], "")):
         with pytest.raises(InputError, match="what is reranked must be one of the systems that mix signals"):
-            evaluate(load_tiny("m3"), judged, EvaluateOptions(systems), reranking=Reranking(reranker, (2,), base))
+            evaluate(
+                load_tiny("m3"), judged, EvaluateOptions(systems), reranking=RerankingOptions(reranker, (2,), base)
+            )

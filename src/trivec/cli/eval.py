@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trivec.evaluate.judged_sets import JudgedSet
     from trivec.evaluate.options import EvaluateOptions
     from trivec.evaluate.pair_evaluation import PairEvaluation
-    from trivec.evaluate.reranked_sets import Reranking
+    from trivec.evaluate.reranked_sets import RerankingOptions
     from trivec.evaluate.text_pairs import TextPairs
 
 
@@ -171,7 +171,7 @@ def _in_model(
     cache: Path | None,
     precision: Precision | None,
     show_progress: bool,
-    reranking: Reranking | None,
+    reranking: RerankingOptions | None,
 ) -> Iterator[Evaluation | PairEvaluation]:
     from trivec.encode.loading import load
     from trivec.evaluate.evaluation import evaluate as measure_all
@@ -186,14 +186,14 @@ def _in_model(
             yield evaluate_pairs(options.shortened(encoder), one, options.systems, show_progress)
 
 
-def _reranking(rerank: str | None, depth: tuple[int, ...] | None) -> Reranking | None:
+def _reranking(rerank: str | None, depth: tuple[int, ...] | None) -> RerankingOptions | None:
     from trivec.errors import InputError
-    from trivec.evaluate.reranked_sets import Reranking
+    from trivec.evaluate.reranked_sets import RerankingOptions
     from trivec.rerank.loading import load_reranker
 
     if rerank is None and depth is not None:
         raise InputError("--depth is for a reranker: name one by --rerank")
-    return None if rerank is None else Reranking(load_reranker(rerank), depth or (100,))
+    return None if rerank is None else RerankingOptions(load_reranker(rerank), depth or (100,))
 
 
 def _in_library(

@@ -18,7 +18,7 @@ from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Measured, measure
 from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.ranked_sets import RankedSet, rank_set
-from trivec.evaluate.reranked_sets import RerankedSet, Reranking, rerank_set
+from trivec.evaluate.reranked_sets import RerankedSet, RerankingOptions, rerank_set
 from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Pass
 from trivec.evaluate.systems import System
@@ -103,7 +103,7 @@ def evaluate(
     options: EvaluateOptions | None = None,
     cache: Path | None = None,
     show_progress: bool = False,
-    reranking: Reranking | None = None,
+    reranking: RerankingOptions | None = None,
 ) -> Evaluation:
     """Measure all systems of a model on a set.
 
@@ -150,7 +150,7 @@ def evaluate(
 
 
 def _rerank(
-    reranking: Reranking,
+    reranking: RerankingOptions,
     encoder: Encoder,
     judged: JudgedSet,
     options: EvaluateOptions,

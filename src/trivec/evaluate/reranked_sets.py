@@ -30,7 +30,7 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Reranking:
+class RerankingOptions:
     """What reads the first documents of rankings.
 
     Attributes:
@@ -81,7 +81,7 @@ class RerankedSet:
 
 
 def rerank_set(
-    reranking: Reranking,
+    reranking: RerankingOptions,
     system: System,
     queries: Sequence[JudgedQuery],
     found: Pass,
