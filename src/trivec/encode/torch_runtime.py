@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
-from trivec.encode.checkpoints.weights import reason
 from trivec.encode.runtime import Forward, HeadOutputs, token_types
+from trivec.encode.stock_models import load_stock
 from trivec.encode.torch_packed import pack_attention, packed_states
-from trivec.errors import CorruptModelError, InputError, require
+from trivec.errors import InputError, require
 from trivec.types import FloatArray, Head
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -136,32 +136,7 @@ def load_backbone(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:  # noqa: A
         CorruptModelError: transformers cannot load it, or it lacks weights.
     """
     transformers = require("transformers", "torch", "the torch runtime")
-    log = transformers.utils.logging
-    verbosity = log.get_verbosity()
-    log.set_verbosity_error()  # its load report would repeat the check below
-    log.disable_progress_bar()
-    try:
-        model, report = transformers.AutoModel.from_pretrained(
-            str(checkpoint.folder),
-            dtype=dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except ImportError:
-        raise
-    except Exception as error:  # the errors of transformers, safetensors and pickle share no root
-        raise CorruptModelError(
-            f"transformers cannot load {checkpoint.folder} ({reason(error)}): check the folder, or fetch it again"
-        ) from error
-    finally:
-        log.set_verbosity(verbosity)
-        log.enable_progress_bar()
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise CorruptModelError(
-            f"{checkpoint.folder} lacks {len(missing)} weights, {missing[0]} first: fetch the model again"
-        )
+    model = load_stock(transformers.AutoModel, checkpoint.folder, dtype, unneeded=("pooler.",))
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model

@@ -85,7 +85,7 @@ def _yes_token(source: _Source, options: LlmOptions) -> RowReader:
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    from trivec.rerank.llm_weights import load_stock
+    from trivec.encode.stock_models import load_stock
     from trivec.rerank.yes_token import YesToken, yes_id
 
     folder, kind = source.folder, source.config.get("model_type")
@@ -122,9 +122,10 @@ def _layerwise(source: _Source, options: LlmOptions) -> RowReader:
 def _lightweight(source: _Source, options: LlmOptions) -> RowReader:
     from transformers import Gemma2Config, Gemma2Model
 
+    from trivec.encode.stock_models import load_stock
     from trivec.rerank.layer_heads import LayerHeads, choose_layers, read_heads
     from trivec.rerank.lightweight import Lightweight
-    from trivec.rerank.llm_weights import load_stock, stock_config
+    from trivec.rerank.llm_weights import stock_config
 
     folder, config = source.folder, source.config
     path = folder / plain.CONFIG_FILE

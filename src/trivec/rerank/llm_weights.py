@@ -1,4 +1,4 @@
-"""Decoders out of model folders, by transformers' own classes, and the few tensors that those have no place for."""
+"""Parts of decoders that stock models have no place for: the configuration of their first layers, and a few tensors."""
 
 from __future__ import annotations
 
@@ -11,50 +11,10 @@ from safetensors import safe_open
 
 from trivec.encode.checkpoints import plain
 from trivec.encode.checkpoints.weights import PICKLED_WEIGHTS_FILE, WEIGHTS_FILE, read_state_dict, reason
-from trivec.errors import CorruptModelError, require
+from trivec.errors import CorruptModelError
 
 _OF_THE_FOLDER = ("architectures", "auto_map", "model_type", "_name_or_path", "layer_types")
 """What names the folder's own code, or tells of each of its layers."""
-
-
-def load_stock(model_class: Any, folder: Path, dtype: torch.dtype, **options: object) -> Any:  # noqa: ANN401
-    """A model of transformers with the weights of a folder, on the CPU. No code in the folder is run.
-
-    Args:
-        model_class: has ``from_pretrained``.
-        folder: of the model.
-        dtype: of the weights.
-        options: more for ``from_pretrained``.
-
-    Raises:
-        CorruptModelError: transformers cannot load it, or it lacks weights.
-    """
-    log = require("transformers", "torch", "running a language model").utils.logging
-    verbosity = log.get_verbosity()
-    log.set_verbosity_error()  # its load report would repeat the check below
-    log.disable_progress_bar()
-    try:
-        model, report = model_class.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
-    except ImportError:
-        raise
-    except Exception as error:  # the errors of transformers, safetensors and pickle share no root
-        raise CorruptModelError(
-            f"transformers cannot load {folder} ({reason(error)}): check the folder, or fetch it again"
-        ) from error
-    finally:
-        log.set_verbosity(verbosity)
-        log.enable_progress_bar()
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CorruptModelError(f"{folder} lacks {len(missing)} weights, {missing[0]} first: fetch the model again")
-    return model
 
 
 def stock_config(config_class: Any, folder: Path, config: Mapping[str, Any], layers: int) -> Any:  # noqa: ANN401

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaModel
 
+from trivec.encode.stock_models import load_stock
 from trivec.errors import CorruptModelError
-from trivec.rerank.llm_weights import load_stock, stock_config
+from trivec.rerank.llm_weights import stock_config
 
 
 def load_minicpm(folder: Path, config: Mapping[str, Any], layers: int, dtype: torch.dtype) -> Any:  # noqa: ANN401
