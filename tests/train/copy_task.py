@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trivec.train.options import BatchFields, EvaluationFields, LearningFields, LossFields, RunFields, TrainOptions
+from trivec.train.option_groups import BatchFields, EvaluationFields, LearningFields, LossFields, RunFields
+from trivec.train.options import TrainOptions
 
 import tiny_models
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from copy_task import rows, write
 
-from trivec.train.options import BatchFields, LearningFields
+from trivec.train.option_groups import BatchFields, LearningFields
 from trivec.train.reranker_options import RerankerEvaluationFields, RerankerOptions, RerankerRunFields
 from trivec.types import FloatArray
 

@@ -20,7 +20,8 @@ from trivec.train.activations import activation_bytes, update_bytes
 from trivec.train.building import find_model
 from trivec.train.dry_run import peak_bytes
 from trivec.train.fitting import StepTrial, added_bytes
-from trivec.train.options import BatchFields, RunFields, TrainOptions
+from trivec.train.option_groups import BatchFields, RunFields
+from trivec.train.options import TrainOptions
 from trivec.train.runs import RunFolder
 from trivec.train.training import make_ready, resume, train
 

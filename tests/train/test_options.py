@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from trivec.errors import InputError
-from trivec.train.options import EvaluationFields, LearningFields, LoraFields, LossFields, RunFields, TrainOptions
+from trivec.train.option_groups import EvaluationFields, LearningFields, LoraFields, LossFields, RunFields
+from trivec.train.options import TrainOptions
 from trivec.train.presets import fill_schedule, fill_share, fill_sizes, total_steps
 from trivec.train.recipe_files import from_fields, read_recipe, to_fields, write_recipe
 from trivec.train.runs import RunFolder, checkpoint_step, complete_checkpoints, mark_complete, remove_old_checkpoints

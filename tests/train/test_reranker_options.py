@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from trivec.errors import InputError
-from trivec.train.options import BatchFields, LearningFields, LoraFields, TrainOptions
+from trivec.train.option_groups import BatchFields, LearningFields, LoraFields
+from trivec.train.options import TrainOptions
 from trivec.train.presets import fill_schedule, fill_share, fill_sizes
 from trivec.train.recipe_files import from_fields, read_recipe, to_fields, write_recipe
 from trivec.train.reranker_options import RerankerLossFields, RerankerOptions, RerankerRunFields

@@ -16,7 +16,8 @@ from copy_task import losses, options, rows, write, write_beir
 from safetensors.numpy import load_file
 
 from trivec.errors import InputError
-from trivec.train.options import LoraFields, TrainOptions
+from trivec.train.option_groups import LoraFields
+from trivec.train.options import TrainOptions
 from trivec.train.recipe_files import write_recipe
 from trivec.train.runs import RunFolder
 from trivec.train.split_batch import SplitOptions

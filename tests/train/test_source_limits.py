@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trivec.errors import InputError
 from trivec.train.buckets import BucketOptions
-from trivec.train.options import BatchFields
+from trivec.train.option_groups import BatchFields
 from trivec.train.plan import PlanOptions, make_plan
 from trivec.train.source_limits import drawn_rows
 

@@ -17,7 +17,8 @@ import pytest
 from copy_task import every, losses, options, rows, write, write_beir
 
 from trivec.errors import InputError
-from trivec.train.options import LoraFields, TrainOptions
+from trivec.train.option_groups import LoraFields
+from trivec.train.options import TrainOptions
 from trivec.train.runs import RunFolder, complete_checkpoints, mark_complete
 from trivec.train.trainer import refuse_stage_3
 from trivec.train.training import TrainResult, resume, train

@@ -26,7 +26,7 @@ from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import Pair
 from trivec.train.dry_run import dry_run
 from trivec.train.live_encoder import LiveRuntime
-from trivec.train.options import LoraFields
+from trivec.train.option_groups import LoraFields
 from trivec.train.recipe_files import write_recipe
 from trivec.train.reranker_options import RerankerLossFields, RerankerOptions
 from trivec.train.reranker_task import RerankerTask

@@ -31,7 +31,8 @@ from trivec.train.objectives import (
     early_version,
 )
 from trivec.train.objectives.m3 import LossName
-from trivec.train.options import LoraFields, TrainOptions
+from trivec.train.option_groups import LoraFields
+from trivec.train.options import TrainOptions
 from trivec.train.plan import PlanOptions
 from trivec.train.reranker_options import AnyOptions
 from trivec.train.segment_shuffle import SegmentShuffle

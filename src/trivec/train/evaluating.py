@@ -18,7 +18,7 @@ from trivec.scoring import M3_WEIGHTS
 from trivec.search.fusion import WeightedSum
 from trivec.search.long_documents import LongDocuments
 from trivec.train.live_encoder import LiveModel
-from trivec.train.options import MEASURES
+from trivec.train.option_groups import MEASURES
 from trivec.train.quiet import without_warnings
 from trivec.train.scores import TRAINED_HEADS
 from trivec.types import SIGNALS, Head

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from cyclopts import Parameter
 
 from trivec.errors import InputError
-from trivec.train.options import (
+from trivec.train.option_groups import (
     EVALUATION_GROUP,
     LOSS_GROUP,
     RUN_GROUP,
@@ -22,9 +22,9 @@ from trivec.train.options import (
     LearningFields,
     LoraFields,
     Several,
-    TrainOptions,
     at_least,
 )
+from trivec.train.options import TrainOptions
 
 
 @Parameter(name="*", group=LOSS_GROUP)
