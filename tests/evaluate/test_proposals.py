@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trivec.evaluate.all_scores import AllScores, collector
 from trivec.evaluate.proposals import Proposals
 from trivec.evaluate.ranking import best_documents, could_enter, total_scores
 from trivec.evaluate.systems import System
@@ -92,3 +93,33 @@ def test_a_document_of_many_passages_crowds_nobody_out() -> None:
     owners = ["long"] * 50 + ["b", "c"]
     scores = np.linspace(1, 0, 52, dtype=np.float32)
     assert list(best_documents(np.arange(52), scores, owners, 3, None)) == ["long", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        System("mix", WeightedSum(MIX)),
+        System("dense", WeightedSum({"dense": 1.0})),
+        System("sparse", WeightedSum({"sparse": 1.0})),
+        System("ranks", ReciprocalRank()),
+        System("listed", WeightedSum(MIX), "listed"),
+        System("first", WeightedSum(MIX), "first-dense"),
+    ],
+    ids=lambda system: system.name,
+)
+def test_all_scores_rank_as_the_lists_of_a_large_set_do(system: System) -> None:
+    scores = random_scores(2)
+    kept = AllScores(20, 300, SIGNALS, 60)
+    for start in range(0, 300, 64):
+        kept.add({signal: values[:, start : start + 64] for signal, values in scores.items()})
+    owners = [f"d{number // 2}" for number in range(300)]
+    for listed, everything in zip(collect(scores, 60, 64), kept, strict=True):
+        assert could_enter(system, everything) == -np.inf
+        ours, theirs = (best_documents(*total_scores(system, found), owners, 8, None) for found in (everything, listed))
+        assert could_enter(system, listed) <= min(theirs.values())
+        assert list(ours.items()) == list(theirs.items())
+
+
+def test_a_small_set_keeps_all_scores() -> None:
+    assert isinstance(collector(1000, 50_000, SIGNALS, 100), AllScores)
+    assert isinstance(collector(1000, 500_000, SIGNALS, 100), Proposals)

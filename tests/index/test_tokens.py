@@ -493,7 +493,7 @@ def test_the_kernel_refuses_what_does_not_fit() -> None:
         "scales": np.ones(5, np.float32), "lists": np.zeros(5, np.uint16), "factors": np.full(5, 2, np.float16),
         "centroids": np.ones((3, 8), np.float16),
         "offsets": np.asarray([0, 2, 5]), "rows": np.asarray([1, 0]), "query": np.ones((2, 8), np.float32),
-        "scores": np.zeros(2, np.float32),
+        "ends": np.asarray([2]), "scores": np.zeros(2, np.float32),
     }  # fmt: skip
     bad: list[dict[str, Any]] = [
         {"bits": 3}, {"width": 0}, {"width": -1}, {"width": 1 << 30}, {"width": 9}, {"bits": 32},
@@ -504,7 +504,9 @@ def test_the_kernel_refuses_what_does_not_fit() -> None:
         {"offsets": np.asarray([0, -2, 5])}, {"offsets": np.asarray([3, 2, 5])}, {"rows": np.asarray([0, 2])},
         {"rows": np.asarray([-1, 0])}, {"rows": np.asarray([0])}, {"query": np.ones(15, np.float32)},
         {"scores": np.zeros(3, np.float32)}, {"scores": np.zeros(7, np.uint8)},
-        {"scales": np.zeros(21, np.uint8)[1:]},
+        {"scales": np.zeros(21, np.uint8)[1:]}, {"ends": np.asarray([1])}, {"ends": np.asarray([3])},
+        {"ends": np.asarray([2, 1])}, {"ends": np.asarray([-1])}, {"ends": np.asarray([1, 2])},
+        {"ends": np.zeros(0, np.int64)},
     ]  # fmt: skip
     assert token_maxsim._kernels is not None
     token_maxsim._kernels.maxsim(*good.values())
@@ -512,6 +514,19 @@ def test_the_kernel_refuses_what_does_not_fit() -> None:
     for change in bad:
         with pytest.raises(ValueError, match=r"\w"):
             token_maxsim._kernels.maxsim(*(good | change).values())
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("width", [1, 32, 128, 200])
+def test_many_queries_get_the_scores_of_each(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr(token_maxsim, "_VECTORS", 40)  # blocks of a few queries
+    queries = units(3, np.asarray([3, 0, 17, 1, 60, 40, 0, 5]), width)
+    passages = units(4, np.asarray([0, 7, 1, 100, 0, 48, 47]), width)
+    found = token_maxsim.maxsim_of_all(queries, passages)
+    np.testing.assert_allclose(found, scoring.maxsim(queries, passages), atol=1e-6)
+    assert not found[[1, 6]].any() and not found[:, [0, 4]].any()
+    assert token_maxsim.maxsim_of_all(queries.select(slice(0, 0)), passages).shape == (0, 7)
+    assert token_maxsim.maxsim_of_all(queries, passages.select(slice(0, 0))).shape == (8, 0)
 
 
 class WatchedMap(mmap.mmap):

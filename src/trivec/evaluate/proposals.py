@@ -25,12 +25,14 @@ class Proposed:
         scores: (n,) by every signal.
         lists: numbers that each signal proposes, best first; ties by lower number.
         last: the score of the last passage on each signal's list, or -inf if the list has all that there are.
+        everything: whether ``passages`` are all that there are, also those that no signal lists.
     """
 
     passages: IntArray
     scores: Mapping[Signal, FloatArray]
     lists: Mapping[Signal, IntArray]
     last: Mapping[Signal, float]
+    everything: bool = False
 
     def at(self, passages: IntArray) -> IntArray:
         """Where these passages stand in ``passages``."""

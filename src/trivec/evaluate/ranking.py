@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -24,16 +23,18 @@ def total_scores(system: System, proposed: Proposed) -> tuple[IntArray, FloatArr
     if system.among == "listed":
         return _total(system, *_listed(system.signals, proposed))
     if system.among == "first-dense":
-        numbers = np.sort(proposed.lists["dense"][:SHORTLIST])
-        places = proposed.at(numbers)
-        return _total(system, numbers, {signal: scores[places] for signal, scores in proposed.scores.items()})
+        return _among(system, np.sort(proposed.lists["dense"][:SHORTLIST]), proposed)
     if len(system.signals) == 1:
         (signal,) = system.signals
-        numbers = proposed.lists[signal]
-        totals = proposed.scores[signal][proposed.at(numbers)]
+        numbers, totals = proposed.passages, proposed.scores[signal]
+        if not proposed.everything:
+            numbers = proposed.lists[signal]
+            totals = totals[proposed.at(numbers)]
         if signal not in ("sparse", "bm25"):
             return numbers, totals
         return numbers[totals > 0], totals[totals > 0]
+    if proposed.everything and not isinstance(system.rule, WeightedSum):  # a rule that looks at all that it mixes
+        return _among(system, np.unique(np.concatenate(list(proposed.lists.values()))), proposed)
     return _total(system, proposed.passages, proposed.scores)
 
 
@@ -45,6 +46,12 @@ def _listed(signals: Sequence[Signal], proposed: Proposed) -> tuple[IntArray, di
         own = np.isin(numbers, proposed.lists[signal], assume_unique=True)
         scores[signal] = np.where(own, proposed.scores[signal][proposed.at(numbers)], np.float32(np.nan))
     return numbers, scores
+
+
+def _among(system: System, numbers: IntArray, proposed: Proposed) -> tuple[IntArray, FloatArray]:
+    """Some of the passages, in ascending order."""
+    places = proposed.at(numbers)
+    return _total(system, numbers, {signal: scores[places] for signal, scores in proposed.scores.items()})
 
 
 def _total(system: System, numbers: IntArray, scores: Mapping[Signal, FloatArray]) -> tuple[IntArray, FloatArray]:
@@ -124,10 +131,12 @@ def best_places(
     while True:
         places, _ = top_k(totals, looked_at)
         found: dict[str, int] = {}
-        for place in places.tolist():
-            owner = owners[numbers[place]]
-            if owner != left_out:
-                found.setdefault(owner, place)
-        if len(found) >= depth or looked_at >= len(totals):
-            return dict(itertools.islice(found.items(), depth))
+        for place, number in zip(places.tolist(), numbers[places].tolist(), strict=True):
+            owner = owners[number]
+            if owner != left_out and owner not in found:
+                found[owner] = place
+                if len(found) == depth:
+                    return found
+        if looked_at >= len(totals):
+            return found
         looked_at *= 4

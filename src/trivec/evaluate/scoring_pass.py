@@ -8,18 +8,26 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trivec.embeddings import Embeddings
+from trivec.evaluate.all_scores import AllScores, collector
 from trivec.evaluate.bm25_scores import Bm25Scores, index_parts
 from trivec.evaluate.costs import Cost
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.proposals import Proposals
 from trivec.evaluate.set_vectors import SetEncoder
-from trivec.scoring import dense_scores, maxsim_scores, sparse_scores
+from trivec.index.native.token_maxsim import maxsim_of_all
+from trivec.scoring import dense_scores, sparse_scores
 from trivec.types import FloatArray, Head, Passage, Signal
+
+
+def _maxsim_scores(queries: Embeddings, passages: Embeddings) -> FloatArray:
+    assert queries.multi is not None and passages.multi is not None
+    return maxsim_of_all(queries.multi, passages.multi)
+
 
 _SCORERS: Mapping[Signal, Callable[[Embeddings, Embeddings], FloatArray]] = {
     "dense": dense_scores,
     "sparse": sparse_scores,
-    "multi": maxsim_scores,
+    "multi": _maxsim_scores,
 }
 
 
@@ -27,7 +35,7 @@ _SCORERS: Mapping[Signal, Callable[[Embeddings, Embeddings], FloatArray]] = {
 class Pass:
     """What a pass found: proposals, the passages that they number, and what it took."""
 
-    proposals: Proposals
+    proposals: AllScores | Proposals
     passages: Sequence[Passage]
     cost: Cost
 
@@ -54,7 +62,7 @@ def propose(vectors: SetEncoder, judged: JudgedSet, signals: Sequence[Signal], d
     queries = vectors.encode_queries(judged.queries)
     clock.take("queries")
     bm25 = Bm25Scores(index_parts(parts, terms), queries) if terms else None
-    proposals = Proposals(len(queries), signals, depth)
+    proposals = collector(len(queries), sum(map(len, parts)), signals, depth)
     first, size = 0, dict[Head, int]()
     clock.take("scoring")
     for number, part in enumerate(vectors.encode_parts(parts)):

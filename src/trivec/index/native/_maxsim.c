@@ -1,4 +1,4 @@
-/* MaxSim of one query with many passages, computed from the passages' codes.
+/* MaxSim of queries with many passages, computed from the passages' codes.
  *
  * Tokens of successive passages fill blocks of BLOCK vectors, which are decoded once and multiplied with all query
  * vectors. Query vectors stand side by side, PANEL of them, so that a token's value is multiplied with a whole
@@ -37,7 +37,8 @@ struct job {
     size_t tokens;        /* stored */
     size_t passages;      /* stored */
     size_t count;         /* passages to score */
-    size_t queries;       /* query vectors */
+    size_t queries;
+    size_t vectors;       /* of all queries */
     size_t panels;        /* of PANEL query vectors */
     size_t lists_count;   /* centroids */
     const uint8_t *codes;
@@ -48,8 +49,9 @@ struct job {
     const uint16_t *centroids;
     const int64_t *offsets;
     const int64_t *rows;
-    const float *query;
-    float *scores;
+    const float *query;   /* the vectors of one query after the other */
+    const int64_t *ends;  /* [queries]: vectors up to the end of each query */
+    float *scores;        /* [count][queries] */
 };
 
 struct work {
@@ -214,13 +216,17 @@ static const struct kernel *kernel_of(int number)
 #endif
 }
 
-/* The mean of the best similarities is the passage's score. */
+/* The mean of a query's best similarities is the passage's score. */
 static void finish_passage(const struct job *job, const struct work *work, size_t passage)
 {
-    double total = 0;
-    for (size_t i = 0; i < job->queries; i++)
-        total += work->best[i] * work->steps[i];
-    job->scores[passage] = (float)(total / (double)job->queries);
+    size_t i = 0;
+    for (size_t query = 0; query < job->queries; query++) {
+        const size_t first = i, end = (size_t)job->ends[query];
+        double total = 0;
+        for (; i < end; i++)
+            total += work->best[i] * work->steps[i];
+        job->scores[passage * job->queries + query] = end > first ? (float)(total / (double)(end - first)) : 0;
+    }
     for (size_t i = 0; i < job->panels * PANEL; i++)
         work->best[i] = -INFINITY;
 }
@@ -288,7 +294,7 @@ static void score_passages(const struct job *job, const struct work *work, const
     for (size_t i = 0; i < job->count; i++) {
         const size_t last = (size_t)job->offsets[job->rows[i] + 1];
         const size_t next = (size_t)job->offsets[job->rows[i + 1 < job->count ? i + 1 : i]];
-        job->scores[i] = 0;
+        memset(job->scores + i * job->queries, 0, job->queries * sizeof(float));
         for (size_t token = (size_t)job->offsets[job->rows[i]]; token < last; token++) {
             if (filled == BLOCK) {
                 finish_block(job, work, kernel, filled, i);
@@ -301,6 +307,16 @@ static void score_passages(const struct job *job, const struct work *work, const
         }
     }
     finish_block(job, work, kernel, filled, job->count);
+}
+
+/* NULL, or what is wrong with the ends of the queries. */
+static const char *check_ends(const struct job *job)
+{
+    int64_t last = 0;
+    for (size_t query = 0; query < job->queries; last = job->ends[query++])
+        if (job->ends[query] < last)
+            return "the ends of the queries do not rise";
+    return (uint64_t)last == job->vectors ? NULL : "the last query does not end with the vectors";
 }
 
 /* NULL, or what is wrong with the rows. */
@@ -322,7 +338,7 @@ static const char *check_rows(const struct job *job)
 
 static void put_query(const struct job *job, const struct work *work)
 {
-    for (size_t q = 0; q < job->queries; q++)
+    for (size_t q = 0; q < job->vectors; q++)
         for (size_t k = 0; k < job->width; k++)
             work->query[((q / PANEL) * job->width + k) * PANEL + q % PANEL] = job->query[q * job->width + k];
 }
@@ -330,7 +346,7 @@ static void put_query(const struct job *job, const struct work *work)
 static void put_whole_query(const struct job *job, const struct work *work)
 {
     const size_t pairs = (job->width + 1) / 2;
-    for (size_t q = 0; q < job->queries; q++) {
+    for (size_t q = 0; q < job->vectors; q++) {
         const float *values = job->query + q * job->width;
         int16_t *to = work->whole_query + ((q / PANEL) * pairs * PANEL + q % PANEL) * 2;
         double most = 0;
@@ -347,7 +363,7 @@ static int is_whole(const struct job *job, const struct kernel *kernel)
 {
     if (job->bits != 8 || job->width > WHOLE_WIDTH || !kernel->multiply_whole)
         return 0;
-    for (size_t i = 0; i < job->queries * job->width; i++)
+    for (size_t i = 0; i < job->vectors * job->width; i++)
         if (!isfinite(job->query[i]))
             return 0;
     return 1;
@@ -388,8 +404,10 @@ static const char *run(struct job *job, int number)
     const struct kernel *kernel = kernel_of(number);
     struct work work;
     const char *wrong = check_rows(job);
-    if (wrong || !job->queries || !job->width) {
-        memset(job->scores, 0, job->count * sizeof(float));
+    if (!wrong)
+        wrong = check_ends(job);
+    if (wrong || !job->vectors || !job->width) {
+        memset(job->scores, 0, job->count * job->queries * sizeof(float));
         return wrong;
     }
     job->whole = is_whole(job, kernel);
@@ -400,9 +418,9 @@ static const char *run(struct job *job, int number)
     return NULL;
 }
 
-enum { CODES, TABLE, SCALES, LISTS, FACTORS, CENTROIDS, OFFSETS, ROWS, QUERY, SCORES, BUFFERS };
+enum { CODES, TABLE, SCALES, LISTS, FACTORS, CENTROIDS, OFFSETS, ROWS, QUERY, ENDS, SCORES, BUFFERS };
 
-static const size_t ITEM_BYTES[BUFFERS] = {1, 1, 4, 2, 2, 2, 8, 8, 4, 4};
+static const size_t ITEM_BYTES[BUFFERS] = {1, 1, 4, 2, 2, 2, 8, 8, 4, 8, 4};
 
 /* NULL, or what is wrong with the sizes of the buffers. */
 static const char *fill_job(struct job *job, const Py_buffer *buffers)
@@ -422,11 +440,12 @@ static const char *fill_job(struct job *job, const Py_buffer *buffers)
     job->tokens = items[CODES] / job->code_bytes;
     job->passages = items[OFFSETS] - 1;
     job->count = items[ROWS];
-    job->queries = items[QUERY] / job->width;
-    job->panels = (job->queries + PANEL - 1) / PANEL;
+    job->queries = items[ENDS];
+    job->vectors = items[QUERY] / job->width;
+    job->panels = (job->vectors + PANEL - 1) / PANEL;
     job->lists_count = items[CENTROIDS] / job->width;
     const int scaled = job->bits <= 8, listed = job->bits < 8;
-    if (items[SCORES] != job->count || items[TABLE] != 16 || items[SCALES] != (scaled ? job->tokens : 0) ||
+    if (items[SCORES] != job->count * job->queries || items[TABLE] != 16 || items[SCALES] != (scaled ? job->tokens : 0) ||
         items[LISTS] != (listed ? job->tokens : 0) || items[FACTORS] != items[LISTS])
         return "scores, levels, scales, lists or factors have another length than the rows and tokens ask for";
     job->codes = buffers[CODES].buf;
@@ -438,6 +457,7 @@ static const char *fill_job(struct job *job, const Py_buffer *buffers)
     job->offsets = buffers[OFFSETS].buf;
     job->rows = buffers[ROWS].buf;
     job->query = buffers[QUERY].buf;
+    job->ends = buffers[ENDS].buf;
     job->scores = buffers[SCORES].buf;
     return NULL;
 }
@@ -449,9 +469,9 @@ static PyObject *maxsim(PyObject *self, PyObject *arguments)
     Py_ssize_t width;
     int most = 3;
     (void)self;
-    if (!PyArg_ParseTuple(arguments, "iny*y*y*y*y*y*y*y*y*w*|i", &job.bits, &width, &buffers[CODES], &buffers[TABLE],
+    if (!PyArg_ParseTuple(arguments, "iny*y*y*y*y*y*y*y*y*y*w*|i", &job.bits, &width, &buffers[CODES], &buffers[TABLE],
                           &buffers[SCALES], &buffers[LISTS], &buffers[FACTORS], &buffers[CENTROIDS], &buffers[OFFSETS],
-                          &buffers[ROWS], &buffers[QUERY], &buffers[SCORES], &most))
+                          &buffers[ROWS], &buffers[QUERY], &buffers[ENDS], &buffers[SCORES], &most))
         return NULL;
     const int known = job.bits == 32 || job.bits == 16 || job.bits == 8 || job.bits == 4 || job.bits == 2;
     const char *wrong = known && width > 0 && width < 1 << 24 ? NULL : "there are no such bits or width";
@@ -485,8 +505,9 @@ static PyObject *kernel(PyObject *self, PyObject *arguments)
 
 static PyMethodDef METHODS[] = {
     {"maxsim", maxsim, METH_VARARGS,
-     "maxsim(bits, width, codes, levels, scales, lists, factors, centroids, offsets, rows, query, scores, most=3)\n\n"
-     "Write the MaxSim of passages with a query into scores: see trivec.index.native.token_maxsim."},
+     "maxsim(bits, width, codes, levels, scales, lists, factors, centroids, offsets, rows, query, ends, scores, "
+     "most=3)\n\n"
+     "Write the MaxSim of passages with queries into scores: see trivec.index.native.token_maxsim."},
     {"kernel", kernel, METH_VARARGS,
      "kernel(most=3)\n\nName of the instruction set used, when none better than number `most` may be."},
     {NULL, NULL, 0, NULL},

@@ -14,6 +14,7 @@ def maxsim(
     offsets: NDArray[Any],
     rows: NDArray[Any],
     query: NDArray[Any],
+    ends: NDArray[Any],
     scores: NDArray[Any],
     most: int = 3,
     /,

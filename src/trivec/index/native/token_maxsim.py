@@ -1,4 +1,4 @@
-"""MaxSim of one query with coded passages: the C kernel, and the same in numpy where it was not built.
+"""MaxSim of queries with coded passages: the C kernel, and the same in numpy where it was not built.
 
 The kernel decodes each token once, into a block that stays in the processor's nearest cache, and multiplies it with
 all query vectors. A passage's score does not depend on the others in the request, bit for bit.
@@ -11,11 +11,13 @@ the decoded vectors. Processors without AVX2, longer vectors and other codecs us
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from trivec import scoring
 from trivec.index.native import token_levels
+from trivec.index.native.shared_work import SharedWork
 from trivec.index.native.token_codecs import Codes, TokenCoder, damaged
 from trivec.index.native.token_residual import ResidualCoder
 from trivec.ragged import Ragged
@@ -25,6 +27,9 @@ try:
     from trivec.index.native import _maxsim as _kernels
 except ImportError:  # not built: numpy does the same, slower
     _kernels = None  # type: ignore[assignment]
+
+_VECTORS = 512
+"""Of queries that are compared with a token at once: their similarities fit into a core's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,37 @@ class CodedPassages:
         try:
             _kernels.maxsim(
                 coder.bits, coder.width, codes.values, levels, codes.scales, codes.lists, codes.factors, centroids,
-                self.offsets, np.ascontiguousarray(rows), np.ascontiguousarray(query), scores,
+                self.offsets, np.ascontiguousarray(rows), np.ascontiguousarray(query), np.asarray([len(query)]), scores,
             )  # fmt: skip
         except ValueError as error:
             raise damaged(error) from error
         return scores
+
+
+def maxsim_of_all(queries: Ragged, passages: Ragged) -> FloatArray:
+    """s_mul of every query with every passage, shape (q, n), as `trivec.scoring.maxsim` computes it.
+
+    A text without vectors scores 0. Nothing is kept of a token's similarities but the best, which saves half the time
+    of a matrix product that is searched for them.
+    """
+    if _kernels is None or queries.width != passages.width:  # numpy names what does not fit
+        return scoring.maxsim(queries, passages)
+    scores = np.zeros((len(passages), len(queries)), np.float32)
+    rows, values = np.arange(len(passages)), np.ascontiguousarray(passages.values, np.float32)
+    levels, none, lists = np.zeros(16, np.int8), np.zeros(0, np.float32), np.zeros(0, np.uint16)
+    centroids = np.zeros(0, np.float16)
+
+    def score(block: slice) -> None:
+        asked = queries.select(block)
+        found = np.empty((len(passages), len(asked)), np.float32)
+        _kernels.maxsim(
+            32, passages.width, values, levels, none, lists, lists, centroids,
+            passages.offsets, rows, np.ascontiguousarray(asked.values, np.float32), asked.offsets[1:], found,
+        )  # fmt: skip
+        scores[:, block] = found
+
+    SharedWork([partial(score, block) for block in row_blocks(queries.lengths, _VECTORS)]).results()
+    return scores.T
 
 
 def tokens_of(offsets: IntArray, rows: IntArray) -> tuple[IntArray | slice, IntArray]:
