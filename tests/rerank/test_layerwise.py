@@ -165,8 +165,18 @@ def test_layers_that_have_no_head(folder: Path) -> None:
             InputError, match=r"cutoff_layers is .* scores layers 2 to 6 in steps of 1: choose of those"
         ):
             trivec.load_reranker(folder, cutoff_layers=layers)
-    with pytest.raises(InputError, match=r"compress_layers is \[2\], which means nothing to .* which merges no tokens"):
-        trivec.load_reranker(folder, compress_layers=[2], compress_ratio=2)
+    with pytest.raises(InputError, match=r"compress_layers is \[6\], and .* has 6 layers"):
+        trivec.load_reranker(folder, compress_layers=[6], compress_ratio=2)
+
+
+def test_documents_can_be_merged_in_any_model_with_heads(folder: Path) -> None:
+    whole, merged = (trivec.load_reranker(folder, compress_layers=[2], compress_ratio=ratio) for ratio in (1, 2))
+    pairs = [("river", "water " * 20), ("river", "x")]
+    difference = np.abs(merged.score_pairs(pairs) - whole.score_pairs(pairs))
+    assert difference[0] > 1e-3
+    layers = trivec.load_reranker(folder, compress_layers=[2], compress_ratio=2, cutoff_layers=[2, 4])
+    until = trivec.load_reranker(folder, cutoff_layers=[2])
+    np.testing.assert_allclose(layers.score_layers(pairs)[:, 0], until.score_pairs(pairs), atol=1e-5)
 
 
 def test_folders_that_are_no_such_model(folder: Path, tmp_path: Path, change_json: Callable[..., None]) -> None:

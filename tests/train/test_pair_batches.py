@@ -79,6 +79,6 @@ def test_lengths_are_those_of_the_longest_pair(tokenizer: TextTokenizer, caplog:
         collate = PairCollator(tokens, 1, DRAWS)
         expected = [int(collate([example], [0]).pairs.lengths.max()) for example in examples]
     assert not caplog.text  # cut texts are no news in training
-    np.testing.assert_array_equal(PairLengths(12, 40)(examples, tokenizer), expected)
+    np.testing.assert_array_equal(PairLengths(12, 40, tokens.fixed)(examples, tokenizer), expected)
     assert expected[-1] == 40
-    assert PairLengths(12, 40)([], tokenizer).tolist() == []
+    assert PairLengths(12, 40, tokens.fixed)([], tokenizer).tolist() == []

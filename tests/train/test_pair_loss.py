@@ -31,6 +31,7 @@ from trivec.train.split_batch import Mode, SplitOptions
 import tiny_models
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]])
+"""(B, G), of the one layer that there is."""
 KINDS = ("xlm-roberta", "bert")
 
 
@@ -61,7 +62,7 @@ def test_the_loss_is_that_of_the_positive_in_its_group() -> None:
         -2 + math.log(math.exp(2) + math.exp(1) + 1),
         math.log(2 + math.exp(3)),
     ]
-    loss = GroupCrossEntropy()(LOGITS)
+    loss = GroupCrossEntropy()(LOGITS[:, :, None])
     assert loss.total.item() == pytest.approx(sum(by_hand) / 2, rel=1e-6)
     assert loss.total.item() == pytest.approx(F.cross_entropy(LOGITS, torch.tensor([0, 0])).item())
     assert loss.parts["labels"].item() == pytest.approx(loss.total.item())
@@ -71,24 +72,54 @@ def test_a_teacher_stands_beside_the_labels() -> None:
     scores = torch.tensor([[3.0, 0.0, 1.0], [1.0, 2.0, 0.0]])
     target = (scores / 2).softmax(1).numpy()
     log_student = LOGITS.log_softmax(1).numpy()
-    expected = GroupCrossEntropy()(LOGITS).total.item() - float((target * log_student).sum(1).mean())
-    loss = GroupCrossEntropy(with_teacher=True, teacher_temperature=2.0)(LOGITS, scores)
+    expected = GroupCrossEntropy()(LOGITS[:, :, None]).total.item() - float((target * log_student).sum(1).mean())
+    loss = GroupCrossEntropy(with_teacher=True, teacher_temperature=2.0)(LOGITS[:, :, None], scores)
     assert loss.total.item() == pytest.approx(expected, rel=1e-6)
     assert loss.total.item() == pytest.approx(sum(part.item() for part in loss.parts.values()), rel=1e-6)
 
 
 def test_an_equal_teacher_gives_no_gradient_and_gets_none() -> None:
     student, teacher = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
-    with_teacher = GroupCrossEntropy(with_teacher=True)(student, teacher).total
+    with_teacher = GroupCrossEntropy(with_teacher=True)(student[:, :, None], teacher).total
     (gradient, none) = torch.autograd.grad(with_teacher, [student, teacher], allow_unused=True)
-    (of_labels,) = torch.autograd.grad(GroupCrossEntropy()(student).total, [student])
+    (of_labels,) = torch.autograd.grad(GroupCrossEntropy()(student[:, :, None]).total, [student])
     torch.testing.assert_close(gradient, of_labels, rtol=0, atol=1e-7)
     assert none is None
 
 
 def test_a_teacher_needs_scores() -> None:
     with pytest.raises(InputError, match="no teacher scores"):
-        GroupCrossEntropy(with_teacher=True)(LOGITS)
+        GroupCrossEntropy(with_teacher=True)(LOGITS[:, :, None])
+
+
+def of_layers(*layers: torch.Tensor) -> torch.Tensor:
+    return torch.stack(layers, dim=2).requires_grad_()
+
+
+def test_every_layer_learns_and_the_last_one_teaches() -> None:
+    student = of_layers(LOGITS.flip(1), LOGITS * 0.5, LOGITS)
+    loss = GroupCrossEntropy()(student)
+    labels = [GroupCrossEntropy()(layer[:, :, None]).total for layer in student.detach().unbind(2)]
+    target = LOGITS.softmax(1)
+    taught = [-(target * layer.log_softmax(1)).sum(1).mean() for layer in student.detach().unbind(2)[:2]]
+    assert loss.total.item() == pytest.approx(float(sum(labels) + sum(taught)), rel=1e-6)
+    assert loss.parts["labels"].item() == pytest.approx(labels[-1].item())
+    assert loss.parts["labels, all layers"].item() == pytest.approx(float(sum(labels)))
+    (gradient,) = torch.autograd.grad(loss.total, [student])
+    last = LOGITS.clone().requires_grad_()
+    (alone,) = torch.autograd.grad(GroupCrossEntropy()(last[:, :, None]).total, [last])
+    torch.testing.assert_close(gradient[:, :, 2], alone)
+    assert gradient[:, :, :2].abs().sum() > 0
+
+
+def test_another_teacher_teaches_the_last_layer_too() -> None:
+    scores = torch.tensor([[3.0, 0.0, 1.0], [1.0, 2.0, 0.0]])
+    layers = LOGITS.flip(1), LOGITS
+    loss = GroupCrossEntropy(with_teacher=True)(of_layers(*layers), scores)
+    alone = [GroupCrossEntropy(with_teacher=True)(layer[:, :, None], scores).total.item() for layer in layers]
+    assert loss.total.item() == pytest.approx(sum(alone), rel=1e-6)
+    without = GroupCrossEntropy(from_last=False)(of_layers(*layers))
+    assert without.parts.keys() == {"labels", "labels, all layers"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -140,16 +140,17 @@ def reranker(
     dry_run: bool = False,
     output: OutputFlags = DEFAULT_OUTPUT,
 ) -> int:
-    """Train a cross-encoder, which reads a query and a passage together.
+    """Train a reranker, which reads a query and a passage together.
 
     For example:
       trivec train reranker pairs.jsonl --out run
       trivec train reranker pairs.jsonl --out run --model BAAI/bge-reranker-base
       trivec train reranker scored.jsonl --out run --teacher kl
+      trivec train reranker pairs.jsonl --out run --model google/gemma-2b
 
     Lines are as for trivec train m3, and each needs neg, a list of wrong
     passages: trivec mine finds some. The model may be a reranker, which is
-    trained further, or an encoder, which gets a new head.
+    trained further, an encoder, which gets a new head, or a language model.
 
     The folder of the run is as for trivec train m3; its model is for trivec
     search --rerank, and loads in transformers as well.

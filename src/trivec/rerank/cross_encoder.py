@@ -14,7 +14,7 @@ from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.encode.checkpoints.plain import pad_id
 from trivec.encode.pipeline import forward_batches
 from trivec.encode.runtime import Runtime
-from trivec.rerank.pair_tokens import PairTokens
+from trivec.rerank.pair_rows import PairRows
 from trivec.rerank.reranker import Pair
 from trivec.types import FloatArray, Head
 
@@ -34,7 +34,7 @@ class CrossEncoder:
     layers: tuple[int, ...] = ()
 
     def __init__(
-        self, checkpoint: Checkpoint, runtime: Runtime, tokens: PairTokens, batch_tokens: int | None = None
+        self, checkpoint: Checkpoint, runtime: Runtime, tokens: PairRows, batch_tokens: int | None = None
     ) -> None:
         self.checkpoint = checkpoint
         self.runtime = runtime
@@ -49,8 +49,8 @@ class CrossEncoder:
 
     def score(self, pairs: Sequence[Pair]) -> FloatArray:
         """(n, 1) logits."""
-        rows = self._tokens.rows(pairs)
-        scores = np.zeros((len(rows), 1), np.float32)
+        rows, _ = self._tokens.placed(pairs)
+        scores = np.zeros((len(rows), self.checkpoint.dense_width), np.float32)
         for batch, outputs in forward_batches(self.runtime, rows, self._pad_id, _LOGIT, self._batch_tokens):
             assert outputs.dense is not None
             scores[batch] = outputs.dense

@@ -1,18 +1,20 @@
-"""Rerankers that can stop early and read less: Gemma 2 with heads between its layers, and passages that are merged.
+"""Rerankers that can stop early and read less: a decoder with heads between its layers, and passages that are merged.
 
-Published so: bge-reranker-v2.5-gemma2-lightweight (described in Li et al. 2024, arXiv 2409.15700, appendix). Behind
-chosen layers every r consecutive states of the document become their mean; those of the query and the prompt stay.
+Published so, on Gemma 2: bge-reranker-v2.5-gemma2-lightweight (described in Li et al. 2024, arXiv 2409.15700,
+appendix). Behind chosen layers every r consecutive states of the document become their mean; those of the query and the
+prompt stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from trivec.encode.inference import inference
 from trivec.rerank.decoder_walk import walk
 from trivec.rerank.halving import halving
 from trivec.rerank.layer_heads import LayerHeads
@@ -72,11 +74,48 @@ def merge_documents(states_BLD: torch.Tensor, spans: Spans, ratio: int) -> torch
     return (total_BMD / count_BM[:, :, None]).to(states_BLD.dtype)
 
 
+def layer_logits(
+    model: Any,  # noqa: ANN401
+    heads: LayerHeads,
+    ids_BL: torch.Tensor,
+    spans: Spans,
+    merged_behind: Collection[int] = (),
+    ratio: int = 1,
+) -> torch.Tensor:
+    """(B, layers) logits at the last token of each row.
+
+    Args:
+        model: a ``LlamaModel`` or ``Gemma2Model`` that ends with the last of the layers.
+        heads: of the layers.
+        ids_BL: right-padded.
+        spans: where the documents stand.
+        merged_behind: documents are merged behind this many layers, in each of them once more.
+        ratio: how many states become one; 1 merges nothing.
+    """
+
+    def merge(number: int, states_BLD: torch.Tensor) -> torch.Tensor:
+        nonlocal spans
+        if ratio == 1 or number not in merged_behind:
+            return states_BLD
+        merged_BMD = merge_documents(states_BLD, spans, ratio)
+        spans = spans.merged(ratio)
+        return merged_BMD
+
+    return torch.stack(
+        [
+            heads.score(layer, model.norm(at(states_BLD, spans.ends - 1)))
+            for layer, states_BLD in walk(model, ids_BL, between=merge)
+            if layer in heads.layers
+        ],
+        dim=1,
+    )
+
+
 class Lightweight:
     """Reads rows for the logits of some layers at their last token.
 
     Args:
-        model: a ``Gemma2Model`` that ends with the last of the layers.
+        model: a ``LlamaModel`` or ``Gemma2Model`` that ends with the last of the layers.
         heads: of the layers.
         compress_layers: documents are merged behind this many layers, in each of them once more.
         compress_ratio: how many states become one; 1 merges nothing.
@@ -94,7 +133,7 @@ class Lightweight:
         self.layers = heads.layers
         self.device = model.device
         self._ratio = compress_ratio
-        self._merged_behind = frozenset(compress_layers if compress_ratio > 1 else ())
+        self._merged_behind = frozenset(compress_layers)
 
     @property
     def batch_tokens(self) -> int:
@@ -105,22 +144,10 @@ class Lightweight:
         """Nothing: rows that become shorter on the way have no memory in common."""
 
     @halving
-    @torch.inference_mode()
+    @inference
     def read(self, rows: Sequence[PromptRow], remembered: Remembered | None = None) -> FloatArray:
         """(rows, layers) logits."""
         ids_BL, _, _ = padded(rows, remembered, self.device)
         spans = Spans.of(rows, self.device)
-
-        def merge(number: int, states_BLD: torch.Tensor) -> torch.Tensor:
-            nonlocal spans
-            if number not in self._merged_behind:
-                return states_BLD
-            merged_BMD = merge_documents(states_BLD, spans, self._ratio)
-            spans = spans.merged(self._ratio)
-            return merged_BMD
-
-        logits = []
-        for layer, states_BLD in walk(self.model, ids_BL, between=merge):
-            if layer in self.layers:
-                logits.append(self.heads.score(layer, self.model.norm(at(states_BLD, spans.ends - 1))))
-        return np.asarray(torch.stack(logits, dim=1).cpu().numpy(), np.float32)
+        logits_BK = layer_logits(self.model, self.heads, ids_BL, spans, self._merged_behind, self._ratio)
+        return np.asarray(logits_BK.cpu().numpy(), np.float32)

@@ -1,13 +1,13 @@
 """Folders of rerankers that are language models: which kind one holds, and how it is loaded.
 
-model_type "minicpm"          one logit a layer, `trivec.rerank.layerwise`
-model_type "cost_wise_gemma"  the same on Gemma 2, merging tokens: `trivec.rerank.lightweight`
-any other causal model        the logit of "Yes", `trivec.rerank.yes_token`
+decoders with heads (`trivec.rerank.layered_types`)   one logit a layer, `trivec.rerank.layerwise`; where tokens are
+                                                      merged, `trivec.rerank.lightweight`
+any other causal model                                the logit of "Yes", `trivec.rerank.yes_token`
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 from trivec.encode.checkpoints import plain
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError, require
+from trivec.rerank.layered_types import LAYERED, MINICPM
 from trivec.rerank.llm_options import LlmOptions
 from trivec.rerank.prompt_scorer import PromptScorer, RowReader
-from trivec.rerank.prompts import PREDICT, YES_OR_NO, PromptTokens, begin_token
+from trivec.rerank.prompts import PromptTokens, begin_token, published_prompt
 
 _MAX_LENGTH = 512
 
@@ -63,9 +64,9 @@ def read(
         raise InputError(f"max_length must lie between 1 and {limit} for {name}, got {max_length}")
     tokenizer = TextTokenizer.from_file(folder / "tokenizer.json")
     kind = str(config.get("model_type"))
-    prompt = options.prompt or (PREDICT if kind == "cost_wise_gemma" else YES_OR_NO)
+    prompt = options.prompt or str(config.get("reranker_prompt") or published_prompt(kind))
     tokens = PromptTokens(tokenizer, prompt, length, query_length, begin_token(folder, tokenizer))
-    load = _LAYERED.get(kind, _yes_token)
+    load = _layered if kind in LAYERED else _yes_token
     source = _Source(folder, config, tokenizer, *_place(device, dtype))
     return PromptScorer(name, load(source, options), tokens, batch_tokens)
 
@@ -99,66 +100,27 @@ def _yes_token(source: _Source, options: LlmOptions) -> RowReader:
     return YesToken(load_stock(transformers.AutoModelForCausalLM, folder, source.dtype).to(source.device), yes)
 
 
-def _layerwise(source: _Source, options: LlmOptions) -> RowReader:
+def _layered(source: _Source, options: LlmOptions) -> RowReader:
     from trivec.rerank.layer_heads import LayerHeads, choose_layers, read_heads
+    from trivec.rerank.layered_folders import load_layers, offered_layers
     from trivec.rerank.layerwise import Layerwise
-    from trivec.rerank.minicpm import load_minicpm
-
-    folder, config = source.folder, source.config
-    _refuse(options, ("compress_layers", "compress_ratio"), f"{folder}, which merges no tokens")
-    if config.get("head_type", "simple") != "simple":
-        raise ModelError(
-            f"{folder} has heads of head_type {config['head_type']!r}: they give a logit for every token, take a model "
-            "with head_type 'simple'"
-        )
-    offered = _offered(folder, config, steps=1)
-    layers = choose_layers(options.cutoff_layers, offered, str(folder))
-    model = load_minicpm(folder, config, layers[-1], source.dtype).to(source.device)
-    shared = not config.get("head_multi", True)
-    weights = read_heads(folder, layers, offered, model.config.hidden_size, shared).to(source.device)
-    return Layerwise(model, LayerHeads(layers, weights))
-
-
-def _lightweight(source: _Source, options: LlmOptions) -> RowReader:
-    from transformers import Gemma2Config, Gemma2Model
-
-    from trivec.encode.stock_models import load_stock
-    from trivec.rerank.layer_heads import LayerHeads, choose_layers, read_heads
     from trivec.rerank.lightweight import Lightweight
-    from trivec.rerank.llm_weights import stock_config
 
     folder, config = source.folder, source.config
-    path = folder / plain.CONFIG_FILE
-    if not config.get("layer_wise"):
-        raise ModelError(f"{folder} has no heads between its layers (layer_wise is not true): take another model")
-    offered = _offered(folder, config, plain.whole_number(path, config, "layer_sep", default=28))
+    offered = offered_layers(folder, config)
     layers = choose_layers(options.cutoff_layers, offered, str(folder))
-    whole = plain.whole_number(path, config, "num_hidden_layers")
+    whole = plain.whole_number(folder / plain.CONFIG_FILE, config, "num_hidden_layers")
     if any(layer >= whole for layer in options.compress_layers):
         raise InputError(
             f"compress_layers is {list(options.compress_layers)}, and {folder} has {whole} layers: choose layers from "
             f"1 to {whole - 1}"
         )
-    gemma = stock_config(Gemma2Config, folder, config, layers[-1])
-    # eager: torch's own attention cannot cap its logits
-    model = load_stock(Gemma2Model, folder, source.dtype, config=gemma, attn_implementation="eager").to(source.device)
-    weights = read_heads(folder, layers, offered, gemma.hidden_size, shared=False).to(source.device)
-    heads = LayerHeads(layers, weights, gemma.final_logit_softcapping)
+    model = load_layers(folder, config, layers[-1], source.dtype).to(source.device)
+    weights = read_heads(folder, layers, offered, model.config.hidden_size, not config.get("head_multi", True))
+    heads = LayerHeads(layers, weights.to(source.device), getattr(model.config, "final_logit_softcapping", None))
+    if config["model_type"] == MINICPM and options.compress_ratio == 1:
+        return Layerwise(model, heads)  # Gemma's windows forget what rows have in common
     return Lightweight(model, heads, options.compress_layers, options.compress_ratio)
-
-
-_LAYERED: Mapping[str, Callable[[_Source, LlmOptions], RowReader]] = {
-    "minicpm": _layerwise,
-    "cost_wise_gemma": _lightweight,
-}
-
-
-def _offered(folder: Path, config: Mapping[str, Any], steps: int) -> list[int]:
-    """Layers that have a head."""
-    path = folder / plain.CONFIG_FILE
-    last = plain.whole_number(path, config, "num_hidden_layers")
-    first = plain.whole_number(path, config, "start_layer", most=last)
-    return list(range(first, last + 1, steps))
 
 
 def _refuse(options: LlmOptions, names: Sequence[str], source: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +27,45 @@ def load_minicpm(folder: Path, config: Mapping[str, Any], layers: int, dtype: to
     Raises:
         CorruptModelError: a scale is no number, or the folder is damaged.
     """
-    embeddings, depth, whole = (
-        _number(folder, config, key) for key in ("scale_emb", "scale_depth", "num_hidden_layers")
-    )
+    scales = _scales(folder, config)
     llama = stock_config(LlamaConfig, folder, config, layers)
     model = load_stock(LlamaModel, folder, dtype, config=llama, attn_implementation="sdpa")
-    _scale(model.embed_tokens, embeddings)
-    for layer in model.layers:
-        _scale(layer.self_attn.o_proj, depth / math.sqrt(whole))
-        _scale(layer.mlp.down_proj, depth / math.sqrt(whole))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(weight.float() * scales.of(name))
     return model
 
 
-@torch.no_grad()
-def _scale(module: torch.nn.Module, factor: float) -> None:
-    """Multiply all of a module's weights, and round them once."""
-    for weight in module.parameters(recurse=False):
-        weight.copy_(weight.float() * factor)
+def unfold(tensors: dict[str, torch.Tensor], folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the weights of such a ``LlamaModel``, by name, those of a MiniCPM again.
+
+    Raises:
+        CorruptModelError: a scale is no number.
+    """
+    scales = _scales(folder, config)
+    for name, tensor in tensors.items():
+        tensors[name] = tensor / scales.of(name)
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """Of the embeddings, and of what a layer's two parts add."""
+
+    embeddings: float
+    parts: float
+
+    def of(self, name: str) -> float:
+        """What a weight is multiplied by."""
+        if name.startswith("embed_tokens."):
+            return self.embeddings
+        return self.parts if ".self_attn.o_proj." in name or ".mlp.down_proj." in name else 1.0
+
+
+def _scales(folder: Path, config: Mapping[str, Any]) -> _Scales:
+    embeddings, depth, whole = (
+        _number(folder, config, key) for key in ("scale_emb", "scale_depth", "num_hidden_layers")
+    )
+    return _Scales(embeddings, depth / math.sqrt(whole))
 
 
 def _number(folder: Path, config: Mapping[str, Any], key: str) -> float:

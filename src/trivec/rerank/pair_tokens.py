@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.rerank.cutting import cut_pairs
 from trivec.rerank.reranker import Pair
+from trivec.types import IntArray
 
 
 class PairTokens:
@@ -31,7 +31,7 @@ class PairTokens:
     def __init__(self, tokenizer: TextTokenizer, max_length: int, query_length: int | None = None) -> None:
         self._tokenizer = tokenizer
         self._before, self._between, self._after = tokenizer.pair_template
-        specials = len(self._before) + len(self._between) + len(self._after)
+        specials = self.fixed
         query_length = 3 * max_length // 4 if query_length is None else query_length
         if query_length < 1 or max_length < specials + 2:
             raise InputError(
@@ -41,9 +41,20 @@ class PairTokens:
         self._room = max_length - specials
         self._query_room = min(query_length, self._room - 1)
 
-    def rows(self, pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+    @property
+    def fixed(self) -> int:
+        """Tokens of a row that are neither the query's nor the document's."""
+        return len(self._before) + len(self._between) + len(self._after)
+
+    def rows(self, pairs: Sequence[Pair]) -> list[IntArray]:
         """Token ids of each pair. What is cut is told in the log."""
-        return [
-            np.asarray([*self._before, *query, *self._between, *document, *self._after], np.int64)
-            for query, document in cut_pairs(self._tokenizer, pairs, self._query_room, self._room)
-        ]
+        return self.placed(pairs)[0]
+
+    def placed(self, pairs: Sequence[Pair]) -> tuple[list[IntArray], list[int]]:
+        """The same, and how many of them stand before the document."""
+        rows, starts = [], []
+        for query, document in cut_pairs(self._tokenizer, pairs, self._query_room, self._room):
+            before = [*self._before, *query, *self._between]
+            rows.append(np.asarray([*before, *document, *self._after], np.int64))
+            starts.append(len(before))
+        return rows, starts

@@ -19,6 +19,7 @@ from trivec.encode.checkpoints import plain
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.rerank.cutting import cut_pairs
+from trivec.rerank.layered_types import GEMMA
 from trivec.rerank.reranker import Pair
 from trivec.types import IntArray
 
@@ -32,6 +33,11 @@ YES_OR_NO = (
 
 PREDICT = "Predict whether passage B contains an answer to query A."
 """What bge-reranker-v2.5-gemma2-lightweight is asked."""
+
+
+def published_prompt(model_type: str) -> str:
+    """What models of a type were published with."""
+    return PREDICT if model_type == GEMMA else YES_OR_NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,21 @@ class PromptTokens:
             )
         self._room = room
         self._query_room = min(query_length, room - 1)
+
+    @property
+    def fixed(self) -> int:
+        """Tokens of a row that are neither the query's nor the document's."""
+        return len(self._begin) + len(self._separator) + len(self._prompt)
+
+    @property
+    def behind(self) -> int:
+        """Tokens of a row that stand behind the document."""
+        return len(self._prompt)
+
+    def placed(self, pairs: Sequence[Pair]) -> tuple[list[IntArray], list[int]]:
+        """Token ids of each pair, and how many of them stand before the document."""
+        rows = self.rows(pairs)
+        return [row.ids for row in rows], [len(row.query) for row in rows]
 
     def rows(self, pairs: Sequence[Pair]) -> list[PromptRow]:
         """One row a pair. What is cut is told in the log."""

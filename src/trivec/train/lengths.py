@@ -52,25 +52,26 @@ class PairLengths:
     Attributes:
         query_length: tokens after which queries are cut.
         max_length: tokens of a pair at most.
+        fixed: tokens of a row that are neither's.
     """
 
     query_length: int
     max_length: int
+    fixed: int
 
     @property
     def key(self) -> str:
         """Words that differ where lengths would."""
-        return f"pairs {self.query_length} {self.max_length}"
+        return f"pairs {self.query_length} {self.max_length} {self.fixed}"
 
     def __call__(self, examples: Iterable[Example], tokenizer: TextTokenizer) -> IntArray:
-        """Tokens of each example's query with its longest passage, special ones included."""
-        special = sum(map(len, tokenizer.pair_template))
+        """Tokens of each example's query with its longest passage, fixed ones included."""
         longest = [np.zeros(0, np.int64)]
         for tokens, starts in _counted(examples, tokenizer):
             queries = np.minimum(tokens[starts], self.query_length)
             tokens[starts] = 0
             passages = np.maximum.reduceat(tokens, starts)
-            longest.append(np.minimum(queries + passages + special, self.max_length))
+            longest.append(np.minimum(queries + passages + self.fixed, self.max_length))
         return np.concatenate(longest)
 
 

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +99,7 @@ class TrainableEncoder(nn.Module):
         max_length: int | None = None,
         extension: Extension = "tile",
         train_dense_layers: bool = False,
-    ) -> TrainableEncoder:
+    ) -> Self:
         """Load a model for training, in float32, on the CPU and in training mode.
 
         Args:
@@ -125,7 +125,7 @@ class TrainableEncoder(nn.Module):
         _check_options(checkpoint, heads, freeze_encoder, lora, dropout)
         if remember is not None and not (freeze_encoder or freeze_layers):
             raise InputError(f"remember {remember} has nothing to keep: give freeze, or freeze_layers, too")
-        model = cls(checkpoint, load_backbone(checkpoint, torch.float32), heads, multi_width, seed)
+        model = cls(checkpoint, cls.load(checkpoint), heads, multi_width, seed)
         if max_length is not None:
             model._take_longer_texts(max_length, extension)
         if dropout is not None:
@@ -146,6 +146,15 @@ class TrainableEncoder(nn.Module):
             layers = lowest_layers(model.backbone, model.frozen_layers)
             model._remembered = RememberedLayers(layers, StateFile(remember, checkpoint.hidden_size))
         return model.train()
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint) -> Any:  # noqa: ANN401
+        """The backbone, in float32, on the CPU.
+
+        Raises:
+            CorruptModelError: it cannot be loaded.
+        """
+        return load_backbone(checkpoint, torch.float32)
 
     def _take_longer_texts(self, max_length: int, extension: Extension) -> None:
         checkpoint = self.checkpoint
@@ -177,7 +186,7 @@ class TrainableEncoder(nn.Module):
                 )
         return self._is_packed
 
-    def train(self, mode: bool = True) -> TrainableEncoder:
+    def train(self, mode: bool = True) -> Self:
         """As in torch, but what is frozen stays in evaluation mode: its hidden states have no dropout."""
         super().train(mode)
         if self.encoder_frozen:

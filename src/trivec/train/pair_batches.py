@@ -1,4 +1,4 @@
-"""From examples to rows of tokens for a cross-encoder: each passage of a group together with its query."""
+"""From examples to rows of tokens for a reranker: each passage of a group together with its query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trivec.data.examples import Example
 from trivec.encode.pipeline import pad
-from trivec.rerank.pair_tokens import PairTokens
+from trivec.rerank.pair_rows import PairRows
 from trivec.rerank.reranker import Pair
 from trivec.train.collate import TokenBatch, different, one_group_size, stacked_scores
 from trivec.train.draws import GroupDraws
@@ -62,13 +62,13 @@ class PairCollator:
     """Makes a `PairBatch` of examples. What it draws for an example depends on seed, epoch and number alone.
 
     Args:
-        tokens: makes a row of a pair.
+        rows: makes a row of a pair.
         pad_id: fills up short rows.
         draws: the groups.
     """
 
-    def __init__(self, tokens: PairTokens, pad_id: int, draws: GroupDraws) -> None:
-        self._tokens, self._pad_id, self._draws = tokens, pad_id, draws
+    def __init__(self, rows: PairRows, pad_id: int, draws: GroupDraws) -> None:
+        self._rows, self._pad_id, self._draws = rows, pad_id, draws
 
     def __call__(self, examples: Sequence[Example], numbers: Sequence[int], epoch: int = 0) -> PairBatch:
         """One batch.
@@ -85,9 +85,9 @@ class PairCollator:
         pairs = [Pair(prompted(group.query, group.prompt), passage) for group in groups for passage in group.passages]
         once, rows = different(pairs)
         with without_warnings(_RERANK):
-            ids, mask = pad(self._tokens.rows(once), self._pad_id)
-        no_prompts = torch.zeros(len(ids), dtype=torch.int64)
-        batch = TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), no_prompts)
+            placed, starts = self._rows.placed(once)
+        ids, mask = pad(placed, self._pad_id)
+        batch = TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64)), torch.tensor(starts))
         return PairBatch(batch, rows, one_group_size(groups), stacked_scores(groups))
 
 

@@ -1,4 +1,4 @@
-"""`PairLoss`: a cross-encoder and its objective as one module, as `StepLoss` is for an encoder."""
+"""`PairLoss`: a reranker and its objective as one module, as `StepLoss` is for an encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PairLoss(nn.Module):
     """The loss of a batch of pairs.
 
     Args:
-        encoder: what is trained: its dense vector is one number wide, the logit of a pair.
+        encoder: what is trained: its dense vector is the logit of a pair, or one logit for each of several layers.
         objective: what is minimised.
         split: how batches are encoded in parts.
     """
@@ -41,15 +41,20 @@ class PairLoss(nn.Module):
         return self.encoder.config
 
     def forward(self, batch: PairBatch | TokenBatch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]] | TextVectors:
-        """The loss of a batch and its parts; of mere rows of tokens, their logits as dense vectors (n, 1).
+        """The loss of a batch and its parts; of mere rows of tokens, their logits as dense vectors (n, K).
 
         Args:
             batch: groups of pairs, or rows.
-            step: optimiser steps done, which change nothing here.
+            step: optimiser steps done.
         """
         if isinstance(batch, TokenBatch):
+            self.begin(None)
             return encode_whole(self.encoder, batch)
+        self.begin(step)
         logits = encode_split(self.encoder, batch.pairs, self.split).dense
         assert logits is not None
-        loss = self.objective(logits[batch.rows].view(-1, batch.group_size), batch.teacher_scores)
+        loss = self.objective(logits[batch.rows].view(-1, batch.group_size, logits.shape[1]), batch.teacher_scores)
         return loss.total, dict(loss.parts)
+
+    def begin(self, step: int | None) -> None:
+        """Told before each batch is read, or None before rows are measured. A cross-encoder reads all alike."""

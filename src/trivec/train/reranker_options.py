@@ -1,4 +1,4 @@
-"""`RerankerOptions`: everything that says how a cross-encoder is trained; what `TrainOptions` is for an encoder.
+"""`RerankerOptions`: everything that says how a reranker is trained; what `TrainOptions` is for an encoder.
 
 Most groups of fields are the same. What belongs to vectors (heads, pooling, in-batch negatives, layouts) is not here.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from trivec.errors import InputError
 from trivec.train.option_groups import (
@@ -26,6 +26,10 @@ from trivec.train.option_groups import (
 )
 from trivec.train.options import TrainOptions
 
+_DECODER = Group("Language models", sort_key=5)
+_RATIOS = (2, 4, 8)
+"""How many tokens the published model can make one of."""
+
 
 @Parameter(name="*", group=LOSS_GROUP)
 @dataclass(frozen=True)
@@ -41,6 +45,42 @@ class RerankerLossFields:
 
     def __post_init__(self) -> None:
         at_least("teacher_temperature", self.teacher_temperature, 1e-6)
+
+
+@Parameter(name="*", group=_DECODER)
+@dataclass(frozen=True)
+class DecoderFields:
+    """For language models alone."""
+
+    prompt: str | None = None
+    """What the model is asked about a pair. Without it: what published
+    models of its kind were."""
+
+    start_layer: int | None = None
+    """Give the model a logit behind each layer from this one on, instead of
+    that of Yes behind the last."""
+
+    distillation: Literal["self", "none"] = "self"
+    """Layers learn from the last one, where no teacher is named; none: from
+    labels alone."""
+
+    compress_layers: Annotated[tuple[int, ...], Several] = ()
+    """Behind these layers, merge tokens of the document."""
+
+    compress_ratios: Annotated[tuple[int, ...], Several] = ()
+    """How many of them become one: each step draws one of these, or none is
+    merged. Without it: 2 4 8, if there are compress_layers."""
+
+    def __post_init__(self) -> None:
+        at_least("start_layer", self.start_layer, 1)
+        for name in ("compress_layers", "compress_ratios"):
+            at_least(name, min(getattr(self, name), default=None), 1)
+        if self.compress_ratios and not self.compress_layers:
+            raise InputError(
+                f"compress_ratios is {list(self.compress_ratios)} without compress_layers: say behind which layers"
+            )
+        if self.compress_layers and not self.compress_ratios:
+            object.__setattr__(self, "compress_ratios", _RATIOS)
 
 
 @Parameter(name="*", group=EVALUATION_GROUP)
@@ -67,7 +107,7 @@ class RerankerRunFields(CommonRunFields):
 @Parameter(name="*")
 @dataclass(frozen=True)
 class RerankerOptions:
-    """How a cross-encoder is trained.
+    """How a reranker is trained.
 
     Raises:
         InputError: a value is out of range, or two of them contradict each other.
@@ -84,7 +124,7 @@ class RerankerOptions:
 
     model: str = "m3-small"
     """What to start from, a name that trivec models lists, or a folder: a
-    cross-encoder, or an encoder, which gets a new head."""
+    cross-encoder, an encoder, which gets a new head, or a language model."""
 
     freeze_embeddings: bool = False
     """Leave the word embeddings as they are; in multilingual models they hold
@@ -113,6 +153,7 @@ class RerankerOptions:
     learning: LearningFields = field(default_factory=LearningFields)
     batches: BatchFields = field(default_factory=BatchFields)
     lora: LoraFields = field(default_factory=LoraFields)
+    decoder: DecoderFields = field(default_factory=DecoderFields)
     evaluation: RerankerEvaluationFields = RerankerEvaluationFields()
     run: RerankerRunFields = RerankerRunFields()
 

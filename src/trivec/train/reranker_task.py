@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from trivec.data.bad_lines import BadLines
 from trivec.data.reading import read_examples
@@ -18,6 +19,7 @@ from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedSet, from_examples
 from trivec.evaluate.layouts import read_judged
+from trivec.rerank.pair_rows import PairRows
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.train.building import lora_options, split_options
 from trivec.train.classifier_start import find_classifier
@@ -38,6 +40,16 @@ from trivec.types import Head
 _QUERY_LENGTH, _PAIR_LENGTH = 64, 512
 """Tokens, where nothing is said. 512 is what published rerankers were measured with."""
 
+
+class TrainedRows(PairRows, Protocol):
+    """Rows whose length can be told from that of the texts."""
+
+    @property
+    def fixed(self) -> int:
+        """Tokens of a row that are neither the query's nor the document's."""
+        ...
+
+
 _LOGIT: tuple[Head, ...] = ("dense",)
 
 
@@ -53,8 +65,11 @@ class RerankerTask:
 
     def make_encoder(self, checkpoint: Checkpoint) -> TrainableEncoder:
         """The model, ready to be trained."""
+        return self._make(checkpoint, TrainableEncoder)
+
+    def _make(self, checkpoint: Checkpoint, kind: type[TrainableEncoder]) -> TrainableEncoder:
         options = self.options
-        encoder = TrainableEncoder.from_checkpoint(
+        encoder = kind.from_checkpoint(
             checkpoint,
             _LOGIT,
             lora=lora_options(options.lora),
@@ -72,21 +87,28 @@ class RerankerTask:
 
     def make_loss(self, encoder: TrainableEncoder) -> PairLoss:
         """The module that is trained."""
+        return PairLoss(encoder, self._objective(), split_options(self.options))
+
+    def _objective(self) -> GroupCrossEntropy:
         loss = self.options.loss
-        objective = GroupCrossEntropy(loss.teacher == "kl", loss.teacher_temperature)
-        return PairLoss(encoder, objective, split_options(self.options))
+        return GroupCrossEntropy(loss.teacher == "kl", loss.teacher_temperature)
 
     def batching(self, checkpoint: Checkpoint, ranks: int) -> Batching:
         """How examples become batches."""
         batches = self.options.batches
         query_length, max_length = pair_lengths(checkpoint, self.options)
-        tokens = PairTokens(TextTokenizer.of(checkpoint), max_length, query_length)
+        rows = self.rows(checkpoint)
         draws = GroupDraws(batches.group_size, SegmentShuffle(batches.segment_shuffle), self.options.run.seed)
         return Batching(
-            PairLengths(query_length, max_length),
-            PairCollator(tokens, pad_id(checkpoint), draws),
+            PairLengths(query_length, max_length, rows.fixed),
+            PairCollator(rows, pad_id(checkpoint), draws),
             needs_negatives=True,
         )
+
+    def rows(self, checkpoint: Checkpoint) -> TrainedRows:
+        """What makes a row of a pair."""
+        query_length, max_length = pair_lengths(checkpoint, self.options)
+        return PairTokens(TextTokenizer.of(checkpoint), max_length, query_length)
 
     def trial(self, checkpoint: Checkpoint, tokenizer: TextTokenizer, group_size: int) -> tuple[PairLoss, MadeUp]:
         """For finding batch sizes: the module, and batches for it."""
@@ -102,7 +124,7 @@ class RerankerTask:
     def evaluator(self, judged: JudgedSet | Path, checkpoint: Checkpoint) -> RerankingEvaluator:
         """What measures reranking on a set, or on the one that a folder or file holds."""
         judged = _read(judged) if isinstance(judged, Path) else judged
-        return RerankingEvaluator(judged, *pair_lengths(checkpoint, self.options))
+        return RerankingEvaluator(judged, self.rows(checkpoint))
 
     def save(self, encoder: TrainableEncoder, folder: Path) -> None:
         """Write the trained model below the folder of the run."""

@@ -1,4 +1,4 @@
-"""How well a cross-encoder under training puts a few candidates of each query in order.
+"""How well a reranker under training puts a few candidates of each query in order.
 
 Candidates of a query are the documents that were judged for it, right ones first, and those that BM25 ranks highest,
 so most of them share words with the query. BM25's own order of the same candidates stands beside, and no training
@@ -18,7 +18,7 @@ from trivec.evaluate.measures import measure
 from trivec.index.bm25 import Bm25Index
 from trivec.index.queries import row_weights
 from trivec.rerank.cross_encoder import CrossEncoder
-from trivec.rerank.pair_tokens import PairTokens
+from trivec.rerank.pair_rows import PairRows
 from trivec.rerank.reranker import Pair
 from trivec.train.live_encoder import LiveModel
 from trivec.train.pair_batches import prompted
@@ -36,31 +36,29 @@ Scored = dict[str, dict[str, float]]
 
 
 class RerankingEvaluator:
-    """Measures cross-encoders on one set. Candidates are looked for once.
+    """Measures rerankers on one set, by the logit of their last layer. Candidates are looked for once.
 
     Args:
         judged: the set.
-        query_length: tokens of a query at most.
-        max_length: tokens of a pair at most.
+        rows: makes a row of a pair.
 
     Raises:
         InputError: nothing is judged as right in the set.
     """
 
-    def __init__(self, judged: JudgedSet, query_length: int, max_length: int) -> None:
+    def __init__(self, judged: JudgedSet, rows: PairRows) -> None:
         require("ir_measures", "eval", "measuring reranking")
         if not any(grade > 0 for grades in judged.relevance.values() for grade in grades.values()):
             raise InputError(f"{judged.name} judges no document as relevant: nothing can be measured on it")
         self.judged = judged
-        self._lengths = max_length, query_length
+        self._rows = rows
         self._bm25: Scored | None = None
 
     def measure_live(self, model: LiveModel) -> dict[str, float]:
         """Values by order and measure: ``rerank nDCG@10``, ``bm25 nDCG@10`` and so on."""
         if self._bm25 is None:
             self._bm25 = _candidates(self.judged, model.encoder)
-        tokens = PairTokens(model.encoder.tokenizer, *self._lengths)
-        scorer = CrossEncoder(model.trained.checkpoint, model.runtime, tokens)
+        scorer = CrossEncoder(model.trained.checkpoint, model.runtime, self._rows)
         texts = self.judged.texts
         asked = {query.id: prompted(query.text, query.prompt) for query in self.judged.queries}
         places = [(query, document) for query, found in self._bm25.items() for document in found]
@@ -68,7 +66,7 @@ class RerankingEvaluator:
         for some in _blocks(places):
             with without_warnings("trivec.rerank"):
                 logits = scorer.score([Pair(asked[query], texts[document]) for query, document in some])
-            for (query, document), logit in zip(some, logits[:, 0].tolist(), strict=True):
+            for (query, document), logit in zip(some, logits[:, -1].tolist(), strict=True):
                 reranked[query][document] = logit
         return self._values("rerank", reranked) | self._values("bm25", self._bm25)
 
