@@ -17,8 +17,10 @@ import pytest
 import torch
 from copy_task import losses, rows, write, write_beir
 from reranker_cases import PAIRS, by_transformers, recipe, scored_rows
+from safetensors.numpy import load_file
 
 import trivec
+from trivec.encode.delta import Delta
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError
 from trivec.rerank.cross_encoder import CrossEncoder
@@ -181,6 +183,14 @@ def test_low_rank_updates_train_the_head_in_full(model: Callable[[str], Path], t
     }
     assert all("layer.1." in name for name in trained if "lora" in name)
     result = train(options)
+    delta = Delta(tmp_path / "run" / "delta.safetensors")
+    assert [layer.weight.shape[0] for layer in delta.classifier] == [encoder.config.hidden_size, 1]
+    merged = dict(delta.merge(load_file(model("m3") / "model.safetensors").items()))
+    saved = load_file(result.model / "model.safetensors")
+    backbone = {name.removeprefix("roberta."): tensor for name, tensor in saved.items() if "classifier" not in name}
+    for name, tensor in backbone.items():
+        np.testing.assert_allclose(tensor, merged[name], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(saved["classifier.out_proj.weight"], delta.classifier[1].weight)
     np.testing.assert_allclose(
         by_transformers(result.model, PAIRS),
         trivec.load_reranker(result.model, "torch", max_length=64).score_pairs(PAIRS),

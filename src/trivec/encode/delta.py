@@ -1,6 +1,7 @@
 """A delta: a small safetensors file that turns a backbone into a trained model.
 
-It may hold heads (``sparse.weight``, ``sparse.bias``, ``multi.weight``, ``multi.bias``) and, for any weight W of the
+It may hold heads (``sparse.weight``, ``sparse.bias``, ``multi.weight``, ``multi.bias``), the two layers of a
+cross-encoder's (``inner.weight``, ``inner.bias``, ``last.weight``, ``last.bias``) and, for any weight W of the
 backbone, a low-rank update ``W.lora_a`` (r, in) and ``W.lora_b`` (out, r), merged as W + scale * B A (Hu et al.
 2021, 2106.09685); ``scale`` stands in the file's metadata and is 1 if absent. So do ``sparse_terms``, which terms the
 lexical head weighs, ``cased`` if absent, or ``folded``; and ``pooling``, that of the backbone if absent.
@@ -16,13 +17,16 @@ from typing import Any, get_args
 import numpy as np
 
 from trivec.encode.checkpoints.bge_m3 import stray_tensors
-from trivec.encode.checkpoints.checkpoint import Pooling
+from trivec.encode.checkpoints.checkpoint import Linear, Pooling
+from trivec.encode.checkpoints.weights import read_linear
 from trivec.encode.sparse_terms import SparseTerms
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import memory_map, read_header
 from trivec.types import FloatArray
 
 _DOWN, _UP = ".lora_a", ".lora_b"
+CLASSIFIER = ("inner.", "last.")
+"""Layers of a cross-encoder's head, the first with tanh."""
 
 
 class Delta:
@@ -42,6 +46,7 @@ class Delta:
         self._pooling: Pooling | None = _one_of(path, metadata, "pooling", Pooling, None)
         self._downs = _take(tensors, _DOWN)
         self._ups = _take(tensors, _UP)
+        self._classifier = {name: tensors.pop(name) for name in list(tensors) if name.startswith(CLASSIFIER)}
         self._heads = tensors
         halves = sorted(self._downs.keys() ^ self._ups.keys())
         if halves:
@@ -56,6 +61,12 @@ class Delta:
     def heads(self) -> dict[str, FloatArray]:
         """The tensors of the heads."""
         return dict(self._heads)
+
+    @property
+    def classifier(self) -> tuple[Linear, ...]:
+        """The layers of a cross-encoder's head; none for an encoder."""
+        found = [read_linear(self._classifier, prefix) for prefix in CLASSIFIER]
+        return tuple(layer for layer in found if layer is not None)
 
     @property
     def scale(self) -> float:

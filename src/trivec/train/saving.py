@@ -50,7 +50,7 @@ def save_model(encoder: TrainableEncoder, folder: Path, name: str, layouts: Sequ
         usable = list(dict.fromkeys(_usable(checkpoint, layout) for layout in layouts))
         for number, layout in enumerate(usable):
             _replace(checkpoint, folder / (layout if number else "model"), layout)
-    _write_delta(encoder, folder)
+    write_delta(encoder, folder)
     return folder / "model"
 
 
@@ -102,7 +102,8 @@ def replaced(folder: Path) -> Iterator[Path]:
         written.rename(folder)
 
 
-def _write_delta(encoder: TrainableEncoder, folder: Path) -> None:
+def write_delta(encoder: TrainableEncoder, folder: Path) -> None:
+    """Write ``delta.safetensors`` below a folder, if a delta can tell what was trained."""
     try:
         tensors, metadata = delta_tensors(encoder)
     except InputError:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trivec.encode.checkpoints.checkpoint import Checkpoint, DenseModule, MultiHead
+from trivec.encode.delta import CLASSIFIER
 from trivec.errors import InputError
 from trivec.train.heads import numbers_of
 from trivec.train.lora import lora_layers
@@ -38,13 +39,21 @@ def delta_tensors(model: TrainableEncoder) -> tuple[dict[str, FloatArray], dict[
         raise InputError(
             f"a delta cannot carry positions for {model.checkpoint.max_length} tokens: save the whole model"
         )
-    tensors = head_tensors(model)
+    tensors = head_tensors(model) | _classifier_tensors(model)
     for name, layer in layers.items():
         tensors[f"{name}.weight.lora_a"] = _array(layer.lora_a)
         tensors[f"{name}.weight.lora_b"] = _array(layer.lora_b)
     scale = next(iter(layers.values())).scale if layers else 1.0
     told = {"sparse_terms": model.checkpoint.sparse_terms, "pooling": model.checkpoint.pooling}
     return tensors, {"format": "pt", "scale": repr(scale), **told}
+
+
+def _classifier_tensors(model: TrainableEncoder) -> dict[str, FloatArray]:
+    """The layers behind pooling, where they were trained: those of a cross-encoder."""
+    if not any(parameter.requires_grad for parameter in model.dense_layers.parameters()):
+        return {}
+    named = zip(CLASSIFIER, model.dense_layers, strict=True)
+    return {f"{prefix}{name}": _array(tensor) for prefix, layer in named for name, tensor in layer.state_dict().items()}
 
 
 def head_tensors(model: TrainableEncoder) -> dict[str, FloatArray]:
