@@ -206,6 +206,28 @@ def test_a_reranker_gives_systems(run: Run, model: Path, judged: Path, workplace
     assert "--depth is for a reranker" in run("eval", model, judged, "--depth", 3).err
 
 
+def test_the_first_stage_has_a_say(run: Run, model: Path, judged: Path, workplace: Path) -> None:
+    tiny_models.write_tiny_reranker(workplace / "reranker")
+    words = ["--systems", "bm25", "dense", "--rerank", "reranker", "--depth", 3, "--first-stage", 0, 0.5]
+    outcome = run("eval", model, judged, *words, "--out", "results")
+    names = ["bm25", "dense", "dense+rerank@3", "dense+rerank@3,first-stage=0.5"]
+    assert outcome.out.splitlines()[1].split() == ["set", *names]
+    assert "reranked by reranker, no calibrated probabilities" in outcome.out
+    told = json.loads((workplace / "results" / "results.json").read_text())["results"][0]["systems"]
+    assert [told[name].get("first_stage") for name in names] == [None, None, 0.0, 0.5]
+    assert sorted(path.stem for path in (workplace / "results" / "runs" / "places").iterdir()) == sorted(names)
+    for wrong, message in (
+        (["--first-stage", 1], "--first-stage is for a reranker: name one by --rerank"),
+        (["--depth", 3, "--first-stage", 1], "--depth and --first-stage are for a reranker"),
+        (["--rerank", "reranker", "--first-stage", -1], "first_stage must be a weight of at least 0, got -1"),
+        (["--rerank", "reranker", "--first-stage", "nan"], "first_stage must be a weight of at least 0, got nan"),
+        (["--rerank", "nowhere"], "there is no model 'nowhere'"),
+    ):
+        outcome = run("eval", model, judged, *wrong)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert message in outcome.err
+
+
 def test_loose_files_are_for_libraries(run: Run, model: Path, judged: Path) -> None:
     words = ["--queries", judged / "queries.jsonl", "--qrels", judged / "qrels" / "test.tsv"]
     assert "are for libraries" in run("eval", model, *words).err

@@ -151,6 +151,8 @@ def test_passages_lists_every_passage(run: Run, workplace: Path, model: Path) ->
         (["q", "--candidates", "-5"], "candidates"),
         (["q", "--rerank", "nowhere"], "there is no model 'nowhere'"),
         (["q", "--depth", "5"], "are for a reranker: name one by --rerank"),
+        (["q", "--first-stage", "5"], "are for a reranker: name one by --rerank"),
+        (["q", "--rerank", "nowhere", "--first-stage", "-1"], "first_stage must be a weight of at least 0, got -1"),
         (["", "--json"], "blank"),
         ([" \n "], "blank"),
     ],

@@ -13,7 +13,7 @@ from trivec.types import Passage
 
 def hit(text: str, start: int = 0) -> Hit:
     passage = Passage("id", text, start=start, end=start + len(text))
-    return Hit(1, 1.0, passage, {}, {}, lambda hit: explanation())
+    return Hit(1, 1.0, passage, {}, {}, lambda hit: explanation(), content=text)
 
 
 def explanation(

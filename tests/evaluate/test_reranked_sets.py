@@ -8,15 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trivec
 from trivec import Encoder, Reranker
 from trivec.errors import InputError
 from trivec.evaluate.evaluation import evaluate
 from trivec.evaluate.judged_sets import JudgedSet
+from trivec.evaluate.library_evaluation import evaluate_library
 from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.reporting import write_report
 from trivec.evaluate.reranked_sets import RerankingOptions, reordered
 from trivec.evaluate.results import Results, to_dict
+from trivec.rerank.calibration import Calibration
+from trivec.rerank.mixing import mixed_scores
 from trivec.rerank.reranker import Pair
+from trivec.search.second_stage import TunedReranker
 from trivec.types import FloatArray
 
 
@@ -68,6 +73,46 @@ def test_every_depth_equals_reading_so_many(judged: JudgedSet, load_tiny: Callab
     assert found.systems["hybrid"].rerank_ms is None
 
 
+def test_a_mix_has_the_arithmetic_of_search(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
+    encoder = load_tiny("m3")
+    reranking = RerankingOptions(Reranker(SharedLetters()), (8,), first_stages=(0.0, 0.5, 0.5))
+    found = evaluate(encoder, judged, EvaluateOptions(["hybrid"]), reranking=reranking)
+    assert list(found.systems) == ["hybrid", "hybrid+rerank@8", "hybrid+rerank@8,first-stage=0.5"]
+    assert found.systems["hybrid+rerank@8,first-stage=0.5"].first_stage == 0.5
+    alone = found.systems["hybrid+rerank@8"].run.rankings
+    mixed = found.systems["hybrid+rerank@8,first-stage=0.5"].run.rankings
+    assert mixed != alone
+    for query in judged.queries:
+        before = dict(list(found.systems["hybrid"].run.rankings[query.id].items())[:8])
+        logits = np.asarray([alone[query.id][name] for name in before], np.float32)
+        totals = mixed_scores(logits, np.asarray(list(before.values()), np.float32), 0.5)
+        expected = dict(zip(before, totals.tolist(), strict=True))
+        assert dict(mixed[query.id]) == pytest.approx(expected)
+        assert list(mixed[query.id].values()) == sorted(expected.values(), reverse=True)
+
+
+def test_a_library_is_measured_with_its_reranker(
+    judged: JudgedSet, load_tiny: Callable[..., Encoder], tmp_path: Path
+) -> None:
+    reranker = Reranker(SharedLetters(), Calibration("platt", (1.0,), (0.0,)), identity="letters")
+    options = EvaluateOptions(["bm25", "hybrid"])
+    with trivec.open(tmp_path / "library", load_tiny("m3")) as library:
+        library.add(judged.documents)
+        library.known_reranker(reranker)
+        asked = evaluate_library(library, judged, options, reranking=RerankingOptions(reranker, (6,), "bm25"))
+        library.configure_reranker(reranker, TunedReranker("letters", 7, 0.5, {}))
+        library.configure(library.search_options.changed(reranker="letters"))
+        own = evaluate_library(library, judged, options)
+        hits = {query.id: library.search(query.text, 7) for query in judged.queries}
+    assert list(asked.systems) == ["bm25", "hybrid", "bm25+rerank@6"]
+    assert list(own.systems) == ["bm25", "hybrid", "hybrid+rerank@7,first-stage=0.5"]
+    assert (own.reranker, own.calibration) == ("letters", "platt")
+    for query, ranking in own.systems["hybrid+rerank@7,first-stage=0.5"].run.rankings.items():
+        assert dict(ranking) == pytest.approx({hit.id: hit.score for hit in hits[query]})
+    for query, ranking in asked.systems["bm25+rerank@6"].run.rankings.items():
+        assert set(ranking) == set(list(asked.systems["bm25"].run.rankings[query])[:6])
+
+
 def test_the_system_that_is_read_can_be_named(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
     reranking = RerankingOptions(Reranker(SharedLetters()), (2,), "bm25")
     found = evaluate(load_tiny("m3"), judged, EvaluateOptions(["bm25", "dense"]), reranking=reranking)
@@ -101,6 +146,8 @@ def test_results_and_report_tell_the_time(judged: JudgedSet, load_tiny: Callable
     )
     (told,) = to_dict(results)["results"]
     assert told["reranker"] == "letters"
+    assert told["systems"]["dense+rerank@4"]["first_stage"] == 0
+    assert "calibration" not in told
     assert told["systems"]["dense+rerank@4"]["rerank_ms"] >= told["systems"]["dense+rerank@2"]["rerank_ms"] >= 0
     write_report(tmp_path / "report.html", results)
     assert "Quality and time of reranking" in (tmp_path / "report.html").read_text("utf-8")
@@ -110,6 +157,10 @@ def test_what_cannot_be_reranked(judged: JudgedSet, load_tiny: Callable[..., Enc
     reranker = Reranker(SharedLetters())
     with pytest.raises(InputError, match="depths must be numbers of at least 1, got \\[0\\]"):
         RerankingOptions(reranker, (0,))
+    with pytest.raises(InputError, match="first_stage must be a weight of at least 0, got -1"):
+        RerankingOptions(reranker, first_stages=(0.5, -1.0))
+    with pytest.raises(InputError, match="give at least one weight"):
+        RerankingOptions(reranker, first_stages=())
     for systems, base in ((["dense"], "hybrid"), (["bm25-words"], "")):
         with pytest.raises(InputError, match="what is reranked must be one of the systems that mix signals"):
             evaluate(

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import trivec
@@ -15,7 +14,7 @@ from trivec.errors import InputError
 from trivec.evaluate.judged_sets import JudgedQuery
 from trivec.evaluate.measures import measure
 from trivec.evaluate.pseudo_queries import draw_queries
-from trivec.evaluate.tuning import _choose, _ndcg, tune
+from trivec.evaluate.tuning import ndcg_at_10, tune
 from trivec.search.collection import Collection
 from trivec.search.options import SearchOptions
 from trivec.types import Document
@@ -62,6 +61,16 @@ def test_a_better_way_is_found_and_told_with_its_evidence(library: Collection) -
     assert tune(library, queries, relevance) == found
 
 
+def test_what_a_reranker_does_stays_as_it_is(library: Collection) -> None:
+    present = library.search_options
+    try:
+        library.configure(present.changed(reranker="some", depth=20, first_stage=0.5))
+        options = tune(library, *questions(library, 40)).options
+    finally:
+        library.configure(present)
+    assert (options.reranker, options.depth, options.first_stage) == ("some", 20, 0.5)
+
+
 def test_chance_is_not_taken_for_an_improvement(library: Collection) -> None:
     queries, relevance = questions(library, 80)
     answers = list(relevance.values())
@@ -81,23 +90,13 @@ def test_few_queries_are_refused(library: Collection) -> None:
         tune(library, queries, elsewhere)
 
 
-def test_the_simplest_of_the_good_ways_is_chosen() -> None:
-    rng = np.random.default_rng(0)
-    base = rng.random(200)
-    ways = [SearchOptions(weights={"dense": 1.0, "bm25": 0.5}), SearchOptions(weights={"dense": 1.0}),
-            SearchOptions(weights={"bm25": 1.0})]  # fmt: skip
-    noise = 0.1 * rng.standard_normal(200)
-    assert _choose(ways, np.stack([base, base + noise - noise.mean() - 0.001, base - 0.2])) == 1
-    assert _choose(ways, np.stack([base, base - 0.05, base - 0.2])) == 0
-
-
 def test_the_quick_measure_is_the_measure() -> None:
     rng = random.Random(0)
     for _ in range(50):
         grades = {f"d{number}": rng.choice([-1, 0, 1, 3]) for number in range(12)} | {"sure": 2}
         ranking = rng.sample([*grades, "unjudged"], 11)
         run = {"q": {document: 20.0 - place for place, document in enumerate(ranking)}}
-        assert _ndcg(ranking, grades) == pytest.approx(measure(run, {"q": grades}).means()["nDCG@10"])
+        assert ndcg_at_10(ranking, grades) == pytest.approx(measure(run, {"q": grades}).means()["nDCG@10"])
 
 
 def test_pseudo_queries_come_from_their_documents(load_tiny: Callable[..., Encoder], tmp_path: Path) -> None:

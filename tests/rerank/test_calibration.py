@@ -6,10 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit
 
 from trivec.errors import CorruptModelError, InputError
-from trivec.rerank.calibration import FILE, Calibration, calibration_error, fit, read_calibration
+from trivec.rerank.calibration import (
+    Calibration,
+    brier_scores,
+    calibration_error,
+    fit,
+    log_losses,
+    read_calibration,
+)
 from trivec.types import FloatArray
 
 
@@ -76,12 +85,34 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(told, truth) == pytest.approx((2 * 0.8 + 3 * 0.2 + 5 * 0.2) / 10)
 
 
+@given(
+    seed=st.integers(0, 99), scale=st.floats(0.01, 100), shift=st.floats(-50, 50), digits=st.integers(0, 6),
+    method=st.sampled_from(["platt", "isotonic"]),
+)  # fmt: skip
+def test_probabilities_never_fall(seed: int, scale: float, shift: float, digits: int, method: str) -> None:
+    random = np.random.default_rng(seed)
+    margins = random.standard_normal(1200).round(digits)  # with few digits, many pairs share a logit
+    labels = random.random(1200) < expit(margins)
+    logits = scale * margins + shift
+    found = fit(logits, labels, method)  # type: ignore[arg-type]
+    told = found(np.linspace(logits.min() - scale, logits.max() + scale, 99))
+    assert (np.diff(told) >= 0).all()
+    assert told.min() >= 0 and told.max() <= 1 and told[-1] > told[0]
+
+
+def test_log_loss_and_brier_score_by_hand() -> None:
+    told, truth = np.array([0.8, 0.25, 0.0, 1.0], np.float32), [True, False, True, True]
+    np.testing.assert_allclose(log_losses(told, truth), [-np.log(0.8), -np.log(0.75), -np.log(1e-6), 1e-6], rtol=1e-5)
+    np.testing.assert_allclose(brier_scores(told, truth), [0.04, 0.0625, 1, 0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("scores", "labels", "method", "message"),
     [
         (np.arange(39.0), [True] * 20 + [False] * 19, "platt", "needs 20 right and as many wrong pairs"),
         (np.arange(300.0), [True] * 199 + [False] * 101, "isotonic", "and has 199 and 101"),
         (-np.arange(60.0), [False] * 30 + [True] * 30, "platt", "higher scores are no better"),
+        (-np.arange(500.0), [False] * 250 + [True] * 250, "isotonic", "higher scores are no better"),
     ],
 )
 def test_what_cannot_be_fitted(scores: FloatArray, labels: list[bool], method: str, message: str) -> None:
@@ -89,13 +120,14 @@ def test_what_cannot_be_fitted(scores: FloatArray, labels: list[bool], method: s
         fit(scores, labels, method)  # type: ignore[arg-type]
 
 
-def test_it_is_kept_with_the_model(tmp_path: Path) -> None:
-    assert read_calibration(tmp_path) is None
+def test_a_file_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
     for one in (Calibration("platt", (0.5,), (-1.0,)), Calibration("isotonic", (0.0, 1.0), (0.1, 0.9))):
-        one.write(tmp_path)
-        assert read_calibration(tmp_path) == one
+        for evidence in (None, {"queries": 40}):
+            one.write(path, evidence)
+            assert read_calibration(path) == one
     for content in ('{"method": "magic", "at": [1], "values": [1]}', "[]", '{"method": "platt"}',
                     '{"method": "isotonic", "at": [2, 1], "values": [0, 1]}'):  # fmt: skip
-        (tmp_path / FILE).write_text(content)
+        path.write_text(content)
         with pytest.raises(CorruptModelError, match="holds no calibration"):
-            read_calibration(tmp_path)
+            read_calibration(path)

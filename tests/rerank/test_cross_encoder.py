@@ -126,7 +126,7 @@ def test_ranking(reranker_folder: Callable[[str], Path], pairs: list[tuple[str, 
 
 def test_a_calibrated_model_gives_its_probabilities(reranker_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(reranker_folder("bert"), tmp_path / "calibrated"))
-    Calibration("platt", (2.0,), (1.0,)).write(folder)
+    trivec.load_reranker(folder).keep_calibration(Calibration("platt", (2.0,), (1.0,)))
     reranker = trivec.load_reranker(folder)
     scores = reranker.score("river", ["water", "the river in the city"])
     np.testing.assert_allclose(reranker.probabilities(scores), 1 / (1 + np.exp(-2 * scores - 1)), rtol=1e-5)

@@ -48,7 +48,7 @@ def test_an_ensemble_by_names(reranker_folder: Callable[[str], Path], pairs: lis
     both = trivec.load_reranker("+".join(map(str, folders)))
     each = [trivec.load_reranker(folder) for folder in folders]
     np.testing.assert_allclose(both.score_pairs(pairs), sum(one.score_pairs(pairs) for one in each) / 2, atol=1e-5)
-    assert both.digest == f"{each[0].digest}+{each[1].digest}"
+    assert len({both.digest, *(one.digest for one in each)}) == 3
 
 
 @pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0]])

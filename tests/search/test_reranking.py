@@ -12,7 +12,9 @@ import trivec
 from trivec import Collection, Document, Reranker
 from trivec.errors import InputError, UnknownModelError
 from trivec.rerank.reranker import Pair
+from trivec.search.manifest import Manifest
 from trivec.search.options import SearchOptions
+from trivec.search.second_stage import TunedReranker
 from trivec.types import FloatArray
 
 import tiny_models
@@ -80,6 +82,57 @@ def test_the_first_stage_can_have_a_say(library: Collection) -> None:
     totals = (new - new.mean()) / new.std() + 0.5 * (old - old.mean()) / old.std()
     assert [hit.id for hit in hits] == [before[place].id for place in np.argsort(-totals, kind="stable")]
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(totals)[::-1], rtol=1e-5)
+
+
+def test_hits_are_ranked_as_a_search_does(library: Collection) -> None:
+    reranker = Reranker(Lengths())
+    before = library.search(QUERY, k=8)
+    for weight in (0.0, 0.5):
+        ranked = reranker.rank(QUERY, before, k=5, first_stage=weight)
+        assert ranked == library.search(QUERY, k=5, reranker=reranker, depth=8, first_stage=weight)
+        assert {hit.id: hit.contributions for hit in ranked}.items() <= {h.id: h.contributions for h in before}.items()
+        assert ranked[0].explain().signals == before[[hit.id for hit in before].index(ranked[0].id)].explain().signals
+
+
+def test_what_was_tuned_is_used_unless_told_otherwise(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    scorer, other = Lengths(), Lengths()
+    tuned, unknown = Reranker(scorer, identity="a"), Reranker(other, identity="b")
+    other.name = "other"
+    path = tmp_path / "library"
+    with trivec.open(path, model=tiny("m3")) as library:
+        library.add(Document(f"d{number}", " ".join(WORDS[: 3 + number])) for number in range(12))
+        library.configure_reranker(tuned, TunedReranker("lengths", 9, 0.5, {"queries": 40}))
+    assert Manifest.read(path).rerankers["a"] == {
+        "name": "lengths", "depth": 9, "first_stage": 0.5, "tuning": {"queries": 40},
+    }  # fmt: skip
+    with trivec.open(path) as library:
+
+        def search(reranker: Reranker, **options: object) -> list[tuple[str, float]]:
+            scorer.read.clear()
+            other.read.clear()
+            hits = library.search(QUERY, 5, reranker=reranker, **options)  # type: ignore[arg-type]
+            return [(hit.id, hit.score) for hit in hits]
+
+        found = search(tuned)
+        assert len(scorer.read) == 9
+        assert found == search(tuned, depth=9, first_stage=0.5)
+        assert search(tuned, first_stage=0.0) == search(tuned, depth=9, first_stage=0.0) != found
+        assert search(tuned, depth=6) == search(tuned, depth=6, first_stage=0.5)
+        assert search(unknown) == search(tuned, depth=12, first_stage=0.0)
+        assert search(Reranker(scorer)) == search(tuned, depth=12, first_stage=0.0)
+        library.configure(library.search_options.changed(reranker="lengths", first_stage=2.0))
+        assert search(tuned) == search(tuned, first_stage=2.0)  # the library's own way has the last word ...
+        library.configure_reranker(tuned, TunedReranker("lengths", 9, 0.25, {}))
+        assert search(tuned) == search(tuned, first_stage=0.25)  # ... until it is tuned again
+        assert library.search_options == SearchOptions.from_settings(Manifest.read(path).search)
+
+
+def test_another_reranker_takes_its_own_depth_and_weight() -> None:
+    options = SearchOptions(reranker="one", depth=20, first_stage=0.5)
+    assert options.changed(reranker="one") == options.changed() == options
+    assert options.changed(reranker="two", depth=5) == SearchOptions(reranker="two", depth=5)
+    assert options.first_stage_alone == SearchOptions()
+    assert SearchOptions(depth=20, first_stage=0.5).changed(reranker="one") == options
 
 
 def test_equal_logits_keep_the_order(library: Collection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trivec.evaluate.pair_evaluation import PairEvaluation
     from trivec.evaluate.reranked_sets import RerankingOptions
     from trivec.evaluate.text_pairs import TextPairs
+    from trivec.search.collection import Collection
 
 
 def evaluate(
@@ -34,6 +36,7 @@ def evaluate(
     systems: Several | None = None,
     rerank: str | None = None,
     depth: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True)] = None,
+    first_stage: Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True)] = None,
     measure: Annotated[Several | None, Parameter(name=["--measure", "--measures"])] = None,
     split: str | None = None,
     cache: Path | None = None,
@@ -53,6 +56,7 @@ def evaluate(
       trivec eval m3-small mldr-v1.0-de --preset m3-mldr
       trivec eval run/model dev.jsonl --measure nDCG@10 R@1000
       trivec eval m3-small set/ --rerank run/model --depth 10 50 100
+      trivec eval m3-small set/ --rerank run/model --first-stage 0 0.5 1
       trivec eval library --queries queries.jsonl --qrels qrels.tsv
 
     A set is a folder in BEIR layout (corpus.jsonl, queries.jsonl, qrels) or
@@ -93,7 +97,9 @@ def evaluate(
         rerank: A reranker, by name or folder, that reads the first documents
             of the last system: that is one more system for each depth.
         depth: How many documents it reads; several give several systems.
-            Without it: 100.
+            Without it: what was tuned for a library, else 100.
+        first_stage: Weight of the order before beside its own; several give
+            several systems. Without it: what was tuned for a library, else 0.
         measure: nDCG@10, R@100, RR@10, AP, Success@5, P@5 and the like.
             Without it: the first three.
         split: Which judgements of several, such as test. Without it: dev,
@@ -129,6 +135,7 @@ def evaluate(
         max_length=max_length,
         without_self=without_self,
     )
+    second = _Reranked(rerank, depth, first_stage)
     wanted = _sets(sets, split, queries, qrels)
     if out is not None:
         results.check_folder(out)
@@ -137,11 +144,10 @@ def evaluate(
         raise InputError(f"--queries and --qrels are for libraries, and {model} is none: give folders of sets")
     measured: Iterator[Evaluation | PairEvaluation]
     if in_library:
-        _refuse({"--cache": cache, "--precision": precision, "--preset": preset, "--max-length": max_length,
-                 "--rerank": rerank})  # fmt: skip
-        measured = _in_library(model, wanted, options, output.progress)
+        _refuse({"--cache": cache, "--precision": precision, "--preset": preset, "--max-length": max_length})
+        measured = _in_library(model, wanted, options, output.progress, second)
     else:
-        measured = _in_model(model, wanted, options, cache, precision, output.progress, _reranking(rerank, depth))
+        measured = _in_model(model, wanted, options, cache, precision, output.progress, second.in_model())
     found = results.Results(options)
     for one in measured:
         found.add(one)
@@ -186,14 +192,44 @@ def _in_model(
             yield evaluate_pairs(options.shortened(encoder), one, options.systems, show_progress)
 
 
-def _reranking(rerank: str | None, depth: tuple[int, ...] | None) -> RerankingOptions | None:
-    from trivec.errors import InputError
-    from trivec.evaluate.reranked_sets import RerankingOptions
-    from trivec.rerank.loading import load_reranker
+@dataclass(frozen=True)
+class _Reranked:
+    """What was said of a reranker."""
 
-    if rerank is None and depth is not None:
-        raise InputError("--depth is for a reranker: name one by --rerank")
-    return None if rerank is None else RerankingOptions(load_reranker(rerank), depth or (100,))
+    name: str | None
+    depths: tuple[int, ...] | None
+    first_stages: tuple[float, ...] | None
+
+    def __post_init__(self) -> None:
+        from trivec.errors import InputError
+
+        given = {"--depth": self.depths, "--first-stage": self.first_stages}
+        names = [name for name, value in given.items() if value is not None]
+        if self.name is None and names:
+            verb = "is" if len(names) == 1 else "are"
+            raise InputError(f"{' and '.join(names)} {verb} for a reranker: name one by --rerank")
+
+    def in_model(self) -> RerankingOptions | None:
+        """For the documents that a model finds."""
+        from trivec.evaluate.reranked_sets import RerankingOptions
+        from trivec.rerank.loading import load_reranker
+        from trivec.search.second_stage import DEPTH
+
+        if self.name is None:
+            return None
+        return RerankingOptions(
+            load_reranker(self.name), self.depths or (DEPTH,), first_stages=self.first_stages or (0.0,)
+        )
+
+    def in_library(self, library: Collection) -> RerankingOptions | None:
+        """For those that a library finds, which may know what suits this reranker."""
+        from trivec.evaluate.reranked_sets import RerankingOptions
+
+        second = None if self.name is None else library.second_stage(library.search_options.changed(reranker=self.name))
+        if second is None:
+            return None
+        depths, weights = self.depths or (second.depth,), self.first_stages or (second.first_stage,)
+        return RerankingOptions(second.reranker, depths, first_stages=weights)
 
 
 def _in_library(
@@ -201,6 +237,7 @@ def _in_library(
     wanted: Sequence[JudgedSet | TextPairs],
     options: EvaluateOptions,
     show_progress: bool,
+    second: _Reranked,
 ) -> Iterator[Evaluation | PairEvaluation]:
     from trivec.cli.leaving import keep
     from trivec.errors import InputError
@@ -212,7 +249,7 @@ def _in_library(
         for one in wanted:
             if not isinstance(one, JudgedSet):
                 raise InputError(f"{one.name} holds pairs, and a library is searched: measure a model on them")
-            yield evaluate_library(collection, one, options, show_progress)
+            yield evaluate_library(collection, one, options, show_progress, second.in_library(collection))
 
 
 def _sets(

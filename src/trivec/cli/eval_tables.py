@@ -50,6 +50,10 @@ def _show_costs(evaluations: Sequence[Evaluation]) -> None:
                 ["95 %", *(f"{one.p95:.2f}" for one in latencies.values())]]  # fmt: skip
         print_table(["take at most", *latencies], rows, right=range(1, len(latencies) + 1))
         print_line()
+    if evaluations[-1].reranker:
+        calibration = evaluations[-1].calibration
+        probabilities = f"probabilities by {calibration}" if calibration else "no calibrated probabilities"
+        print_line([(f"reranked by {evaluations[-1].reranker}, {probabilities}", "dim")])
     cost = total_cost([evaluation.cost for evaluation in evaluations])
     print_line([(str(cost), "dim")])
 

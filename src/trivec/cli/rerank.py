@@ -49,6 +49,7 @@ def rerank(
     objects with text and title; or a single document. With --json or -o, each
     line comes out again with scores and probabilities, in the order of its
     documents; with -k, instead of them, ranked: the best ones by number.
+    Probabilities are calibrated if trivec tune has calibrated the model.
 
     Args:
         groups: One JSON object a line; plain, .gz or .zst.
@@ -84,7 +85,7 @@ def rerank(
                 stream.write(json_text(_row(reranker, group, scores, k), stream))
     else:
         for group, scores in scored:
-            _show(group, scores, k)
+            _show(reranker, group, scores, k)
     for warning in bad.warnings:
         output.note(warning)
     return 0
@@ -120,10 +121,13 @@ def _row(reranker: Reranker, group: PairGroup, scores: FloatArray, k: int | None
     return {**group.row, "ranked": ranked}
 
 
-def _show(group: PairGroup, scores: FloatArray, k: int | None) -> None:
+def _show(reranker: Reranker, group: PairGroup, scores: FloatArray, k: int | None) -> None:
+    """Each document after its logit, and its probability if the model is calibrated."""
     from trivec.cli.output import one_line, print_line
 
     print_line([("# ", "dim"), (one_line(group.query), "bold")])
+    chances = reranker.probabilities(scores)
     for number in _best(scores, k):
-        print_line([(f"{scores[number]:8.4f}  ", "cyan"), (one_line(group.documents[number][:_SHOWN]), "")])
+        chance = f"{chances[number]:6.1%}  " if reranker.calibration is not None else ""
+        print_line([(f"{scores[number]:8.4f}  {chance}", "cyan"), (one_line(group.documents[number][:_SHOWN]), "")])
     print_line()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trivec.search.collection import Collection
     from trivec.search.hits import Hit
     from trivec.search.options import SearchOptions
+    from trivec.search.second_stage import SecondStage
 
 _BATCH = 64
 """Queries of standard input encoded together."""
@@ -48,10 +49,11 @@ class RankingFlags:
     puts them in its order. An empty name is none."""
 
     depth: int | None = None
-    """How many hits it reads. Without it: 100."""
+    """How many hits it reads. Without it: what was tuned, else 100."""
 
     first_stage: float | None = None
-    """Weight of the order before beside its own. Without it: 0."""
+    """Weight of the order before beside its own. Without it: what was tuned,
+    else 0."""
 
     passages: bool = False
     """List every matching passage, not each document once."""
@@ -140,7 +142,7 @@ def search(
             _print_one(query, hits, explain, output)
         if ranking.save:
             collection.configure(options)
-            output.note(f"{library} now searches by {_described(options)}")
+            output.note(f"{library} now searches by {_described(options, collection.second_stage(options))}")
     return 0
 
 
@@ -209,8 +211,11 @@ def _query_batches() -> Iterator[list[str]]:
         raise InputError("there is no query on standard input: give one a line")
 
 
-def _described(options: SearchOptions) -> str:
+def _described(options: SearchOptions, second: SecondStage | None) -> str:
     mixed = f", {options.fusion}" if options.mode == "hybrid" else ""
     weights = ", ".join(f"{name}={weight:g}" for name, weight in (options.weights or {}).items())
-    read = f", the first {options.depth} reranked by {options.reranker}" if options.reranker else ""
-    return f"mode {options.mode}{mixed}{f', weights {weights}' if mixed and weights else ''}{read}"
+    described = f"mode {options.mode}{mixed}{f', weights {weights}' if mixed and weights else ''}"
+    if second is None:
+        return described
+    share = f", first stage {second.first_stage:g}" if second.first_stage else ""
+    return f"{described}, the first {second.depth} reranked by {options.reranker}{share}"

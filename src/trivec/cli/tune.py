@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags
 
@@ -23,6 +23,9 @@ def tune(
     queries: Path | None = None,
     qrels: Path | None = None,
     pseudo: int | None = None,
+    rerank: str | None = None,
+    depth: int | None = None,
+    calibration: Literal["platt", "isotonic"] | None = None,
     keep: bool = False,
     seed: int = 0,
     output: OutputFlags = DEFAULT_OUTPUT,
@@ -32,6 +35,7 @@ def tune(
     For example:
       trivec tune library --queries queries.jsonl --qrels qrels.tsv
       trivec tune library --pseudo 200 --keep
+      trivec tune library --queries q.jsonl --qrels q.tsv --rerank run/model
 
     Weights, fusion rules and depths are tried on your own queries, and what
     is told is measured by cross-validation: on queries that did not choose.
@@ -43,21 +47,36 @@ def tune(
     their words with them and favour lexical signals: nothing that they
     choose is stored unless --keep says so.
 
+    With --rerank, the library's way of searching stays, and a reranker is
+    tuned to it: its logits become probabilities, kept with the model, and
+    the weight that the first stage gets beside it is kept with the library,
+    for searches that name the reranker. Documents that nobody judged count
+    as wrong.
+
     Args:
         library: Folder of the library.
         queries: One JSON object a line, with id and text.
         qrels: Judgements: query 0 document grade, or query, document, grade.
         pseudo: Draw so many queries from the documents instead.
+        rerank: A reranker, by name or folder, to be tuned.
+        depth: How many documents of each query it reads.
+            Without it: as many as in a search, 100.
+        calibration: platt, two numbers, or isotonic, any rising shape.
+            Without it: what suits better.
         keep: Store the result whatever the evidence.
         seed: Of folds, draws and random samples.
     """
     from trivec.cli.leaving import keep as kept
     from trivec.cli.output import emit
+    from trivec.cli.tune_reranker import check, tune_reranker
     from trivec.evaluate.tuning import tune as find_best
     from trivec.search.opening import open_collection
 
+    check(rerank, pseudo, depth, calibration)
     with kept(open_collection(library, create=False)) as collection:
         asked, relevance = _questions(collection, queries, qrels, pseudo, seed)
+        if rerank is not None:
+            return tune_reranker(collection, rerank, asked, relevance, depth, calibration, keep, seed, output)
         labels = "judged" if pseudo is None else "pseudo"
         found = find_best(collection, asked, relevance, labels, seed, output.progress)  # type: ignore[arg-type]
         is_stored = keep or (found.is_better and labels == "judged")

@@ -9,6 +9,7 @@ from trivec.evaluate.measures import Measured, Ranking, Relevance, measure, pars
 from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.pair_evaluation import PairEvaluation, evaluate_pairs
 from trivec.evaluate.presets import PRESETS, preset
+from trivec.evaluate.reranker_tuning import RerankerFindings, tune_reranker
 from trivec.evaluate.runs import Run, read_relevance, read_run, write_run
 from trivec.evaluate.text_pairs import TextPairs, read_pairs
 from trivec.evaluate.tuning import Tuned, tune
@@ -25,6 +26,7 @@ __all__ = [
     "PairEvaluation",
     "Ranking",
     "Relevance",
+    "RerankerFindings",
     "Run",
     "SystemResult",
     "TextPairs",
@@ -42,5 +44,6 @@ __all__ = [
     "read_relevance",
     "read_run",
     "tune",
+    "tune_reranker",
     "write_run",
 ]

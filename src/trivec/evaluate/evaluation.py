@@ -15,10 +15,10 @@ from trivec.evaluate.answers import judge
 from trivec.evaluate.costs import Cost
 from trivec.evaluate.inspection import InspectedQuery, worst_queries
 from trivec.evaluate.judged_sets import JudgedSet
-from trivec.evaluate.measures import Measured, measure
+from trivec.evaluate.measures import Measured, Relevance, measure
 from trivec.evaluate.options import EvaluateOptions
 from trivec.evaluate.ranked_sets import RankedSet, rank_set
-from trivec.evaluate.reranked_sets import RerankedSet, RerankingOptions, rerank_set
+from trivec.evaluate.reranked_sets import RerankedSet, RerankingOptions, listed_by_system, rerank_rankings
 from trivec.evaluate.runs import Run
 from trivec.evaluate.scoring_pass import Pass
 from trivec.evaluate.systems import System
@@ -50,6 +50,7 @@ class SystemResult:
         uncertain: queries for which a passage that no signal listed could have entered the ranking.
         latency: of its searches, where a library was searched.
         rerank_ms: milliseconds that the reranker took for a query, of many at once; None without one.
+        first_stage: weight of the scores before beside the reranker's; None without one.
     """
 
     weights: Mapping[Signal, float]
@@ -59,6 +60,7 @@ class SystemResult:
     uncertain: int
     latency: Latency | None = None
     rerank_ms: float | None = None
+    first_stage: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ class Evaluation:
         unknown_documents: judged as relevant, and not in the set.
         worst: queries that the last system answers worst by the first measure.
         reranker: what read the first documents of systems with ``+rerank`` in their names; empty without one.
+        calibration: how its probabilities are calibrated; empty if they are not.
     """
 
     judged: JudgedSet
@@ -84,6 +87,7 @@ class Evaluation:
     unknown_documents: int
     worst: Sequence[InspectedQuery]
     reranker: str = ""
+    calibration: str = ""
 
     def by_language(self, measure_name: str) -> dict[str, dict[str, float]]:
         """Means by language of the queries and system, where queries have languages."""
@@ -122,16 +126,14 @@ def evaluate(
     options.check(judged)
     unknown = 0 if judged.answers else _unknown_documents(judged)
     ranked = rank_set(encoder, judged, options, cache, show_progress)
-    rankings, mixes, milliseconds = dict(ranked.rankings), dict(ranked.mixes), dict[str, float | None]()
+    read = None
     if reranking is not None:
-        base, read = _rerank(reranking, encoder, judged, options, ranked, cache, show_progress)
-        for depth, own in read.rankings.items():
-            name = f"{base.name}+rerank@{depth}"
-            rankings[name], mixes[name] = own, base
-            milliseconds[name] = None if read.pair_ms is None else depth * read.pair_ms
+        read = _rerank(reranking, encoder, judged, options, ranked, cache, show_progress)
     start = time.perf_counter()
     if judged.answers:
-        judged = replace(judged, relevance=judge(list(rankings.values()), judged.texts, judged.answers))
+        rankings = [*ranked.rankings.values(), *({} if read is None else read.rankings).values()]
+        judged = replace(judged, relevance=judge(rankings, judged.texts, judged.answers))
+    mixes = ranked.mixes
     results = {
         name: SystemResult(
             weights=mixes[name].weights if name in mixes else {},
@@ -139,14 +141,34 @@ def evaluate(
             run=Run(name, own),
             measured=measure(own, judged.relevance, options.measures, options.ties),
             uncertain=ranked.uncertain.get(name, 0),
-            rerank_ms=milliseconds.get(name),
         )
-        for name, own in rankings.items()
+        for name, own in ranked.rankings.items()
     }
+    if reranking is not None and read is not None:
+        results |= reranked_results(reranking.of(mixes), read, judged.relevance, options)
     cost = replace(ranked.cost, scoring_s=ranked.cost.scoring_s + time.perf_counter() - start)
-    worst = [] if ranked.found is None else _worst_queries(ranked.found, judged, results[list(ranked.mixes)[-1]])
-    reranker = "" if reranking is None else reranking.reranker.name
-    return Evaluation(judged, encoder.name, ranked.fingerprint, results, cost, unknown, worst, reranker)
+    worst = [] if ranked.found is None else _worst_queries(ranked.found, judged, results[list(mixes)[-1]])
+    names = ("", "") if reranking is None else (reranking.reranker.name, reranking.calibration)
+    return Evaluation(judged, encoder.name, ranked.fingerprint, results, cost, unknown, worst, *names)
+
+
+def reranked_results(
+    base: System, read: RerankedSet, relevance: Relevance, options: EvaluateOptions
+) -> dict[str, SystemResult]:
+    """What a system's rankings are worth after a reranker has read them, by the names of the new systems."""
+    found = {}
+    for order, rankings in read.rankings.items():
+        name = f"{base.name}+{order}"
+        found[name] = SystemResult(
+            weights=base.weights,
+            fusion=fusion_name(base.rule),
+            run=Run(name, rankings),
+            measured=measure(rankings, relevance, options.measures, options.ties),
+            uncertain=0,
+            rerank_ms=read.query_ms(order),
+            first_stage=order.first_stage,
+        )
+    return found
 
 
 def _rerank(
@@ -157,13 +179,14 @@ def _rerank(
     ranked: RankedSet,
     cache: Path | None,
     show_progress: bool,
-) -> tuple[System, RerankedSet]:
-    """The system whose rankings are read, and what became of them."""
-    base = reranking.of(ranked.mixes)
+) -> RerankedSet:
+    """What becomes of the rankings that are read."""
+    base, queries = reranking.of(ranked.mixes), judged.queries
     assert ranked.found is not None
     content = PassageSplitter.for_encoder(encoder, long_documents=options.long_documents).content
-    queries, without_self = judged.queries, options.without_self
-    return base, rerank_set(reranking, base, queries, ranked.found, content, without_self, cache, show_progress)
+    depth = max(reranking.depths)
+    listed = listed_by_system(base, queries, ranked.found, content, depth, options.without_self)
+    return rerank_rankings(reranking, queries, listed, cache, show_progress)
 
 
 def _unknown_documents(judged: JudgedSet) -> int:

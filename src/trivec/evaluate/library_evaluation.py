@@ -10,10 +10,12 @@ import numpy as np
 from trivec.embeddings import Embeddings
 from trivec.errors import InputError
 from trivec.evaluate.costs import Cost
-from trivec.evaluate.evaluation import Evaluation, Latency, SystemResult
+from trivec.evaluate.evaluation import Evaluation, Latency, SystemResult, reranked_results
 from trivec.evaluate.judged_sets import JudgedSet
 from trivec.evaluate.measures import Ranking, measure
 from trivec.evaluate.options import EvaluateOptions
+from trivec.evaluate.reading import list_documents
+from trivec.evaluate.reranked_sets import RerankingOptions, rerank_rankings
 from trivec.evaluate.runs import Run
 from trivec.evaluate.systems import HYBRID, System, find_systems
 from trivec.progress import Progress
@@ -24,7 +26,11 @@ from trivec.search.retrieval import retrieve
 
 
 def evaluate_library(
-    library: Collection, judged: JudgedSet, options: EvaluateOptions | None = None, show_progress: bool = False
+    library: Collection,
+    judged: JudgedSet,
+    options: EvaluateOptions | None = None,
+    show_progress: bool = False,
+    reranking: RerankingOptions | None = None,
 ) -> Evaluation:
     """Search a library for every query of a set, by every system, one query at a time.
 
@@ -33,6 +39,8 @@ def evaluate_library(
         judged: queries, and which documents of the library answer them.
         options: what to measure; ``candidates`` and ``long_documents`` are the library's.
         show_progress: a bar on terminals.
+        reranking: a reranker that reads the first documents of one of the systems, which gives further systems. None
+            is the one that the library is searched with, if any.
 
     Raises:
         InputError: none of the relevant documents is in the library, or it lacks a signal.
@@ -55,17 +63,35 @@ def evaluate_library(
     results = {}
     with Progress("searching", "queries", show_progress, len(systems) * len(vectors)) as bar:
         for system in systems:
-            way = present if system.name == HYBRID else _way(system, present)
-            results[system.name] = _search(library, judged, vectors, system, way, options)
+            results[system.name] = _search(library, judged, vectors, system, _way(system, present), options)
             bar.update(len(vectors))
+    reranking = reranking or _own_reranking(library)
+    if reranking is not None:
+        base = reranking.of({system.name: system for system in systems})
+        depth, way = max(reranking.depths), _way(base, present)
+        listed = list_documents(library, judged.queries, way, depth, options.without_self)
+        read = rerank_rankings(reranking, judged.queries, listed, show_progress=show_progress)
+        results |= reranked_results(base, read, judged.relevance, options)
     info = library.info()
     scoring_s = time.perf_counter() - start
     cost = Cost(queries_s, scoring_s=scoring_s, passages=info.passages, library_bytes=info.bytes)
-    return Evaluation(judged, library.encoder.name, library.encoder.fingerprint.digest, results, cost, unknown, [])
+    names = ("", "") if reranking is None else (reranking.reranker.name, reranking.calibration)
+    digest = library.encoder.fingerprint.digest
+    return Evaluation(judged, library.encoder.name, digest, results, cost, unknown, [], *names)
+
+
+def _own_reranking(library: Collection) -> RerankingOptions | None:
+    """As the library's own way of searching has it."""
+    second = library.second_stage(library.search_options)
+    if second is None:
+        return None
+    return RerankingOptions(second.reranker, (second.depth,), first_stages=(second.first_stage,))
 
 
 def _way(system: System, present: SearchOptions) -> SearchOptions:
-    """A single signal is a mode; a mix is a way of its own. Depths are the library's."""
+    """A single signal is a mode; a mix is a way of its own. Depths are the library's, and so is the hybrid."""
+    if system.name == HYBRID:
+        return present
     if len(system.signals) == 1:
         return replace(present, mode=system.signals[0], per_passage=False)
     return replace(

@@ -72,6 +72,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "model": evaluation.model,
         "fingerprint": evaluation.fingerprint,
         **({"reranker": evaluation.reranker} if evaluation.reranker else {}),
+        **({"calibration": evaluation.calibration} if evaluation.calibration else {}),
         "queries": len(first.queries),
         "documents": len(evaluation.judged.documents),
         "unknown_documents": evaluation.unknown_documents,
@@ -81,6 +82,7 @@ def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
                 "fusion": system.fusion,
                 "values": _rounded(system.measured.means(), 5),
                 "uncertain_queries": system.uncertain,
+                **({} if system.first_stage is None else {"first_stage": system.first_stage}),
                 **({} if system.rerank_ms is None else {"rerank_ms": round(system.rerank_ms, 3)}),
                 **({} if system.latency is None else {"latency_ms": _rounded(vars(system.latency), 3)}),
             }

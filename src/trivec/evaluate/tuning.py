@@ -2,8 +2,8 @@
 
 Many ways of searching are tried: each signal alone, weighted sums over a grid, and the rules that need no scale. What
 is told is the value by cross-validation: queries are dealt into five folds, and each fold is answered by the way that
-was best on the other four. A way that is simpler and not measurably worse than the best goes before it: within one
-standard error of the difference, with fewer signals (Breiman et al. 1984).
+was best on the other four. A way with fewer signals that is not measurably worse than the best goes before it, see
+`trivec.evaluate.choosing`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trivec.errors import InputError
-from trivec.evaluate.judged_sets import JudgedQuery, hashed
+from trivec.evaluate.choosing import chosen_by_others, folds_of, simplest, usable_queries
+from trivec.evaluate.judged_sets import JudgedQuery
 from trivec.evaluate.library_pass import propose_from
 from trivec.evaluate.measures import Relevance
 from trivec.evaluate.offline_search import OfflineSearch
@@ -29,9 +29,6 @@ from trivec.search.options import SearchOptions
 from trivec.types import SIGNALS, Signal
 
 Labels: TypeAlias = Literal["judged", "pseudo"]
-FEWEST_QUERIES = 30
-_MOST_QUERIES = 1000
-_FOLDS = 5
 _K = 10
 _DEPTH = 1000
 _DEPTHS = ((100, 50), (200, 100), (500, 200), (1000, 400))
@@ -39,6 +36,9 @@ _DEPTHS = ((100, 50), (200, 100), (500, 200), (1000, 400))
 
 _LOSS = 0.001
 """So much may a cheaper depth lose."""
+
+_KEPT = ("candidates", "shortlist", "reranker", "depth", "first_stage")
+"""Options of the present way that every other one has too."""
 
 _LARGE: tuple[float, ...] = (0.0, 0.5, 1.0)
 _SMALL: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -108,13 +108,7 @@ def tune(
     Raises:
         InputError: there are too few queries, or none has an answer in the library.
     """
-    answered = [query for query in queries if _has_answer(library, relevance.get(query.id, {}))]
-    if len(answered) < FEWEST_QUERIES:
-        raise InputError(
-            f"{len(answered)} of {len(queries)} queries have an answer in the library, and fewer than {FEWEST_QUERIES} "
-            "would choose by chance: judge more queries"
-        )
-    queries = sorted(answered, key=lambda query: hashed(f"{seed}\0{query.id}"))[:_MOST_QUERIES]
+    queries = usable_queries(library, queries, relevance, seed)
     with Progress("searching", "queries", show_progress, len(queries)) as bar:
         searches = []
         for found in propose_from(library, queries, _DEPTH):
@@ -130,12 +124,9 @@ def tune(
             bar.update(1)
     table = np.stack(values)
     before = trial.values(present)
-    folds = [hashed(f"{seed}\0{query.id}") % _FOLDS for query in queries]
-    after = np.zeros(len(queries))
-    for fold in range(_FOLDS):
-        inside = np.asarray([own == fold for own in folds])
-        after[inside] = table[_choose(ways, table[:, ~inside]), inside]
-    chosen = trial.cheapest(ways[_choose(ways, table)])
+    sizes = [len(way.weights or {}) for way in ways]
+    after = table[chosen_by_others(table, sizes, folds_of(queries, seed)), np.arange(len(queries))]
+    chosen = trial.cheapest(ways[simplest(table, sizes)])
     alone = {next(iter(way.weights or {})): row for way, row in zip(ways, table, strict=True) if _is_alone(way)}
     best_signal = max(alone, key=lambda signal: float(alone[signal].mean()))
     return Tuned(
@@ -160,7 +151,7 @@ class _Trial:
     def values(self, options: SearchOptions) -> NDArray[np.float64]:
         """nDCG@10 of each query."""
         pairs = zip(self._searches, self._relevance, strict=True)
-        return np.asarray([_ndcg(list(search.documents(options, _K)), grades) for search, grades in pairs])
+        return np.asarray([ndcg_at_10(list(search.documents(options, _K)), grades) for search, grades in pairs])
 
     def cheapest(self, options: SearchOptions) -> SearchOptions:
         """With as few candidates as lose next to nothing."""
@@ -182,7 +173,8 @@ def _ways(signals: Sequence[Signal], present: SearchOptions) -> list[SearchOptio
             ways.append(_way("weighted-sum", dict(zip(signals, shares, strict=True))))
     for fusion, share in itertools.product(("rrf", "z-score", "min-max"), (0.25, 0.5, 1.0)):
         ways.append(_way(fusion, {signal: 1.0 if signal in ("dense", "multi") else share for signal in signals}))
-    return [replace(way, candidates=present.candidates, shortlist=present.shortlist) for way in ways]
+    kept = {name: getattr(present, name) for name in _KEPT}
+    return [replace(way, **kept) for way in ways]
 
 
 def _way(fusion: str, weights: Mapping[Signal, float]) -> SearchOptions:
@@ -190,29 +182,11 @@ def _way(fusion: str, weights: Mapping[Signal, float]) -> SearchOptions:
     return SearchOptions(fusion=fusion, weights=used)
 
 
-def _choose(ways: Sequence[SearchOptions], values: NDArray[np.float64]) -> int:
-    """The number of the simplest way that is not measurably worse than the best.
-
-    Args:
-        ways: w ways.
-        values: (w, n) by query.
-    """
-    best = int(values.mean(axis=1).argmax())
-    lost = values[best] - values
-    errors = lost.std(axis=1) / math.sqrt(values.shape[1])
-    near = [place for place in range(len(ways)) if lost[place].mean() <= errors[place]]
-    return min(near, key=lambda place: (len(ways[place].weights or {}), lost[place].mean()))
-
-
 def _is_alone(way: SearchOptions) -> bool:
     return way.fusion == "weighted-sum" and len(way.weights or {}) == 1
 
 
-def _has_answer(library: Collection, grades: Mapping[str, int]) -> bool:
-    return any(grade > 0 and library.get(document) is not None for document, grade in grades.items())
-
-
-def _ndcg(documents: Sequence[str], grades: Mapping[str, int]) -> float:
+def ndcg_at_10(documents: Sequence[str], grades: Mapping[str, int]) -> float:
     """nDCG@10 with linear gains, as `trivec.evaluate.measures` has it."""
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)[:_K]
     found = [max(0, grades.get(document, 0)) for document in documents[:_K]]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ from trivec.errors import InputError
 from trivec.tensorfile import write_json
 from trivec.types import FloatArray
 
-FILE = "calibration.json"
-"""Where a model's folder keeps it."""
-
 Method: TypeAlias = Literal["platt", "isotonic"]
-_LEAST = {"platt": 20, "isotonic": 200}
-"""Pairs of each kind that a method is fitted on at least."""
+Labels: TypeAlias = Sequence[bool] | NDArray[np.bool_]
+FEWEST_PAIRS: Mapping[Method, int] = {"platt": 20, "isotonic": 200}
+"""Right pairs, and as many wrong ones, that a method is fitted on at least."""
+SURE = 1e-6
+"""The nearest to 0 and 1 that a probability counts."""
 _BINS = 10
 
 
@@ -54,31 +54,34 @@ class Calibration:
             found = np.interp(scores, self.at, self.values)
         return np.asarray(found, np.float32)
 
-    def write(self, folder: Path) -> None:
-        """Keep it in a model's folder."""
-        write_json(folder / FILE, {"method": self.method, "at": list(self.at), "values": list(self.values)})
+    @property
+    def rises(self) -> bool:
+        """Whether higher logits are more probable at all."""
+        return self.at[0] > 0 if self.method == "platt" else self.values[-1] > self.values[0]
+
+    def write(self, path: Path, evidence: Mapping[str, Any] | None = None) -> None:
+        """Write it to a file, whole or not at all; with what is known of its quality, for people."""
+        found = {"method": self.method, "at": list(self.at), "values": list(self.values)}
+        write_json(path, found if evidence is None else {**found, "evidence": dict(evidence)})
 
 
-def read_calibration(folder: Path) -> Calibration | None:
-    """That of a model's folder, if it has one.
+def read_calibration(path: Path) -> Calibration:
+    """That of a file.
 
     Raises:
         CorruptModelError: the file is damaged.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return None
     content = parse_json(path)
     try:
         assert isinstance(content, Mapping)
         method, at, values = content["method"], tuple(map(float, content["at"])), tuple(map(float, content["values"]))
-        assert method in _LEAST and len(at) == len(values) > 0 and list(at) == sorted(at)
+        assert method in FEWEST_PAIRS and len(at) == len(values) > 0 and list(at) == sorted(at)
         return Calibration(method, at, values)
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise unexpected(path, "holds no calibration") from error
 
 
-def fit(scores: Sequence[float] | FloatArray, labels: Sequence[bool], method: Method = "platt") -> Calibration:
+def fit(scores: Sequence[float] | FloatArray, labels: Labels, method: Method = "platt") -> Calibration:
     """Fit to judged pairs, on none of which the model was trained.
 
     Args:
@@ -91,18 +94,35 @@ def fit(scores: Sequence[float] | FloatArray, labels: Sequence[bool], method: Me
     """
     logits, right = np.asarray(scores, np.float64), np.asarray(labels, bool)
     fewest = min(int(right.sum()), int((~right).sum()))
-    if fewest < _LEAST[method]:
+    if fewest < FEWEST_PAIRS[method]:
         raise InputError(
-            f"{method} calibration needs {_LEAST[method]} right and as many wrong pairs at least, and has "
+            f"{method} calibration needs {FEWEST_PAIRS[method]} right and as many wrong pairs at least, and has "
             f"{int(right.sum())} and {int((~right).sum())}: give more judgements"
         )
     found = _platt(logits, right) if method == "platt" else _isotonic(logits, right)
-    if found.method == "platt" and found.at[0] <= 0:
+    if not found.rises:
         raise InputError("higher scores are no better on these pairs: check that the judgements fit the model")
     return found
 
 
-def calibration_error(probabilities: FloatArray, labels: Sequence[bool]) -> float:
+def log_losses(probabilities: FloatArray, labels: Labels) -> NDArray[np.float64]:
+    """(n,) minus the logarithm of what each pair's truth was held for; `SURE` bounds it.
+
+    Args:
+        probabilities: (n,).
+        labels: whether each pair is right.
+    """
+    told = np.asarray(probabilities, np.float64).clip(SURE, 1 - SURE)
+    return np.asarray(-np.log(np.where(np.asarray(labels, bool), told, 1 - told)), np.float64)
+
+
+def brier_scores(probabilities: FloatArray, labels: Labels) -> NDArray[np.float64]:
+    """(n,) squared distances of probabilities from the truth (Brier 1950); arguments as in `log_losses`."""
+    distances = np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64)
+    return distances * distances
+
+
+def calibration_error(probabilities: FloatArray, labels: Labels) -> float:
     """The expected calibration error: how far the mean probability of each tenth of the pairs lies from its truth.
 
     Args:

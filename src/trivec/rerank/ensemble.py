@@ -12,11 +12,9 @@ import numpy as np
 from scipy.special import logit
 
 from trivec.errors import InputError
+from trivec.rerank.calibration import SURE
 from trivec.rerank.reranker import Pair, Reranker
 from trivec.types import FloatArray
-
-_SURE = 1e-6
-"""The nearest to 0 and 1 that a probability counts."""
 
 
 class Ensemble:
@@ -56,4 +54,4 @@ def _log_odds(reranker: Reranker, scores: FloatArray) -> FloatArray:
     if reranker.calibration is None:
         return scores
     probabilities = reranker.probabilities(scores).astype(np.float64)
-    return np.asarray(logit(probabilities.clip(_SURE, 1 - _SURE)), np.float32)
+    return np.asarray(logit(probabilities.clip(SURE, 1 - SURE)), np.float32)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
-from trivec.encode.loading import load, resolve, start_runtime, weights_digest
+from trivec.encode.loading import fingerprint, load, resolve, start_runtime, weights_digest
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError, require
 from trivec.rerank import classifier, llm_loading
-from trivec.rerank.calibration import read_calibration
+from trivec.rerank.calibration_files import CalibrationFiles
 from trivec.rerank.cross_encoder import CrossEncoder
 from trivec.rerank.ensemble import Ensemble
 from trivec.rerank.llm_options import LlmOptions
@@ -64,18 +64,18 @@ def load_reranker(
         ModelError: the folder holds no reranker.
         InputError: a length is out of range, or an option means nothing to the model.
     """
-    names = str(model).split("+")
-    if len(names) > 1 and not Path(model).expanduser().is_dir():
+    names, is_folder = str(model).split("+"), Path(model).expanduser().is_dir()
+    if len(names) > 1 and not is_folder:
         each = [
             load_reranker(name, runtime, device, dtype, threads, precision, max_length, query_length, batch_tokens)
             for name in names
         ]
-        return Reranker(Ensemble(each), digest="+".join(one.digest for one in each))
+        return _ensemble(each)
     folder, known = resolve(model)
-    is_named = known is None and not Path(model).expanduser().is_dir()
-    name = str(model) if is_named else None
+    name = str(model) if known is None and not is_folder else None
     options = LlmOptions(prompt, cutoff_layers, compress_layers, compress_ratio)
     scorer: PairScorer
+    weights = ""
     if classifier.matches(folder):
         if options.given:
             raise InputError(
@@ -90,9 +90,24 @@ def load_reranker(
             folder, name or folder.name, options, device, dtype, max_length, query_length, batch_tokens
         )
     else:
-        scorer = _maxsim(folder, load(model, runtime, device, dtype, threads, precision=precision), max_length)
-    asked = (dtype, precision, max_length, query_length, options)
-    return Reranker(scorer, read_calibration(folder), _digest(folder, asked))
+        encoder = load(model, runtime, device, dtype, threads, precision=precision)
+        scorer = _maxsim(folder, encoder, max_length)
+        weights = fingerprint(replace(encoder.checkpoint, precision="float32")).digest
+    identity = _digest(
+        weights or _files_digest(folder), prompt, list(cutoff_layers or ()), list(compress_layers), compress_ratio
+    )
+    files = CalibrationFiles.of(identity, folder, is_named=not is_folder)
+    digest = _digest(identity, (dtype, precision, max_length, query_length))
+    return Reranker(scorer, files.read(), digest, identity, files)
+
+
+def _ensemble(rerankers: Sequence[Reranker]) -> Reranker:
+    """Its logits depend on the calibrations of its parts as well."""
+    calibrations = [one.calibration for one in rerankers]
+    identity = _digest(*(one.identity for one in rerankers), calibrations)
+    digest = _digest(*(one.digest for one in rerankers), calibrations)
+    files = CalibrationFiles.of(identity)
+    return Reranker(Ensemble(rerankers), files.read(), digest, identity, files)
 
 
 def _maxsim(folder: Path, encoder: Encoder, max_length: int | None) -> MaxSim:
@@ -110,11 +125,14 @@ def is_reranker(model: str | Path) -> bool:
     return classifier.matches(folder) or llm_loading.matches(folder)
 
 
-def _digest(folder: Path, asked: object) -> str:
-    """Of the weights, the configuration, the tokenizer, and what was asked for."""
-    parts = [weights_digest(folder), repr(asked)]
-    parts += [(folder / name).read_text(encoding="utf-8") for name in ("config.json", "tokenizer.json")]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+def _files_digest(folder: Path) -> str:
+    """Of the weights, the configuration, and the tokenizer."""
+    texts = ((folder / name).read_text(encoding="utf-8") for name in ("config.json", "tokenizer.json"))
+    return _digest(weights_digest(folder), *texts)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def _cross_encoder(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeGuard, cast, overload
 
 import numpy as np
 from scipy.special import expit
@@ -13,6 +14,8 @@ from trivec.encode.tokenizer import clean_text
 from trivec.errors import InputError, ModelError
 from trivec.progress import Progress
 from trivec.rerank.calibration import Calibration
+from trivec.rerank.calibration_files import CalibrationFiles
+from trivec.rerank.reranking import AnyFound, Found, reranked
 from trivec.types import FloatArray
 
 _WINDOW = 4096
@@ -63,6 +66,8 @@ class Reranker:
         scorer: reads the pairs.
         calibration: makes probabilities of logits, or None.
         digest: of all that the logits depend on; empty if nobody has said it, and then they are not kept anywhere.
+        identity: digest of what the logits mean: of the weights, and how they are asked, in whatever precision or
+            length. What was found out about a reranker is kept under it; empty if nobody has said it.
 
     Example:
         >>> reranker = trivec.load_reranker("BAAI/bge-reranker-v2-m3")             # doctest: +SKIP
@@ -70,10 +75,19 @@ class Reranker:
         array([ 5.2, -8.1], dtype=float32)
     """
 
-    def __init__(self, scorer: PairScorer, calibration: Calibration | None = None, digest: str = "") -> None:
+    def __init__(
+        self,
+        scorer: PairScorer,
+        calibration: Calibration | None = None,
+        digest: str = "",
+        identity: str = "",
+        files: CalibrationFiles | None = None,
+    ) -> None:
         self.scorer = scorer
         self.calibration = calibration
         self.digest = digest
+        self.identity = identity
+        self._files = files
 
     def __repr__(self) -> str:
         return f"Reranker({self.name!r})"
@@ -115,20 +129,50 @@ class Reranker:
                 bar.update(len(window))
         return np.concatenate(parts)
 
-    def rank(self, query: str, documents: Sequence[str], k: int | None = None, progress: bool = False) -> list[Ranked]:
+    @overload
+    def rank(
+        self, query: str, documents: Sequence[str], k: int | None = None, progress: bool = False
+    ) -> list[Ranked]: ...
+
+    @overload
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[AnyFound],
+        k: int | None = None,
+        progress: bool = False,
+        first_stage: float = 0.0,
+    ) -> list[AnyFound]: ...
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str] | Sequence[AnyFound],
+        k: int | None = None,
+        progress: bool = False,
+        first_stage: float = 0.0,
+    ) -> list[Ranked] | list[AnyFound]:
         """The best documents, best first; equal ones in the order in which they were given.
 
         Args:
             query: what they should answer.
-            documents: their texts.
+            documents: their texts, or the hits of a search. Hits come back as hits: they keep their signals and
+                contributions, and tell in ``reranking`` where they were before.
             k: how many; None is all of them.
             progress: a bar on standard error.
+            first_stage: of hits, the weight of their scores before beside the logits, see `trivec.rerank.mixing`.
 
         Raises:
-            InputError: as in `score`, or k is below 1.
+            InputError: as in `score`, k is below 1, or texts are given a weight.
         """
         if k is not None and k < 1:
             raise InputError(f"k must be at least 1, got {k}")
+        if not _are_texts(documents):
+            found = cast("Sequence[AnyFound]", documents)
+            logits = self.score(query, [_content(one) for one in found], progress)
+            return reranked(found, self.name, logits, self.probabilities(logits), first_stage)[:k]
+        if first_stage and documents:
+            raise InputError(f"first_stage is {first_stage}, and texts have no scores yet: give the hits of a search")
         scores = self.score(query, documents, progress)
         best = np.argsort(-scores, kind="stable")[:k]
         return [Ranked(number, float(scores[number])) for number in best.tolist()]
@@ -142,6 +186,25 @@ class Reranker:
         if self.calibration is not None:
             return self.calibration(scores)
         return np.asarray(expit(np.asarray(scores, np.float64)), np.float32)
+
+    def keep_calibration(self, calibration: Calibration, evidence: Mapping[str, Any] | None = None) -> Path:
+        """Make probabilities by this calibration from now on, and keep it where `load_reranker` finds it.
+
+        Args:
+            calibration: fitted to this reranker's logits.
+            evidence: what is known of its quality, kept beside it for people.
+
+        Returns:
+            The file: beside the model if that was loaded from a folder that can be written, else in the cache folder.
+
+        Raises:
+            InputError: the reranker was not loaded by `load_reranker`.
+        """
+        if self._files is None:
+            raise InputError(f"{self.name} was not loaded by load_reranker, so its calibration has no place to be kept")
+        path = self._files.write(calibration, evidence)
+        self.calibration = calibration
+        return path
 
     def _check(self, scores: FloatArray, window: Sequence[Pair]) -> None:
         wrong = ~np.isfinite(scores).all(axis=1)
@@ -158,6 +221,17 @@ def _checked(pairs: Iterable[tuple[str, str]]) -> Iterator[Pair]:
         if isinstance(pair, str) or len(pair) != 2:
             raise InputError(f"a pair must be a query and a document, got {pair!r:.80}")
         yield Pair(clean_text(pair[0]), clean_text(pair[1]))
+
+
+def _are_texts(documents: Sequence[object]) -> TypeGuard[Sequence[str]]:
+    return all(isinstance(document, str) for document in documents)
+
+
+def _content(found: Found) -> str:
+    """What is read of a hit."""
+    if not hasattr(found, "moved"):
+        raise InputError(f"documents must be all strings, or all hits of a search, got {found!r:.60} among them")
+    return found.content
 
 
 def _windows(source: Iterator[Pair]) -> Iterator[list[Pair]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,8 @@ from trivec.search.long_documents import LongDocuments
 from trivec.search.manifest import Manifest
 from trivec.search.options import Mode, SearchOptions
 from trivec.search.passages import PassageSplitter, join_passages
-from trivec.search.reranking import RerankedPassage, rerank
 from trivec.search.retrieval import retrieve
+from trivec.search.second_stage import SecondStage, TunedReranker
 from trivec.search.snapshots import SnapshotReport, write_snapshot
 from trivec.search.stores import discard_store
 from trivec.search.verification import Verification, verify_library
@@ -185,8 +185,29 @@ class Collection:
 
     def configure(self, options: SearchOptions, evidence: Mapping[str, Any] | None = None) -> None:
         """Store a way of searching with the library, and on what evidence it was chosen."""
+        self._rewrite(search=options.settings(), tuning=dict(evidence or {}))
+
+    def configure_reranker(self, reranker: Reranker, tuned: TunedReranker) -> None:
+        """Store how a reranker is used in searches that name it and say no more.
+
+        If the library's own way of searching names it, with a depth or a weight, these give way.
+
+        Raises:
+            InputError: the reranker was not loaded by `trivec.load_reranker`, so it could not be known again.
+        """
+        if not reranker.identity:
+            raise InputError(f"{reranker.name} was not loaded by load_reranker: nothing can be stored about it")
+        present = self.search_options
+        if present.reranker and self.reranker(present.reranker).identity == reranker.identity:
+            present = replace(present, depth=None, first_stage=None)
+        self._rewrite(
+            search=present.settings(), rerankers={**self.manifest.rerankers, reranker.identity: asdict(tuned)}
+        )
+
+    def _rewrite(self, **changes: Mapping[str, Any]) -> None:
+        """Change what ``library.json`` says."""
         self.prepare_writing()
-        self.manifest = replace(self.manifest, search=options.settings(), tuning=dict(evidence or {}))
+        self.manifest = replace(self.manifest, **changes)  # type: ignore[arg-type]
         if self.folder is not None:
             self.manifest.write(self.folder)
 
@@ -201,6 +222,7 @@ class Collection:
         options: SearchOptions | None = None,
         reranker: Reranker | str | None = None,
         depth: int | None = None,
+        first_stage: float | None = None,
     ) -> list[Hit]:
         """The best documents for a query.
 
@@ -214,12 +236,13 @@ class Collection:
             options: all options at once, instead of the library's.
             reranker: puts the best hits in its order: its name or folder, or itself.
             depth: how many hits it reads.
+            first_stage: weight of the order before beside its own.
 
         Raises:
             InputError: an option cannot be used.
             FilterError: the filter cannot be read.
         """
-        return self.search_batch([query], k, mode, where, weights, fusion, options, reranker, depth)[0]
+        return self.search_batch([query], k, mode, where, weights, fusion, options, reranker, depth, first_stage)[0]
 
     def search_batch(
         self,
@@ -232,15 +255,16 @@ class Collection:
         options: SearchOptions | None = None,
         reranker: Reranker | str | None = None,
         depth: int | None = None,
+        first_stage: float | None = None,
     ) -> list[list[Hit]]:
         """`search` for many queries, encoded together."""
         if isinstance(queries, str):
             raise InputError("search_batch takes a list of queries: use search for one")
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
-        name = self._know(reranker) if isinstance(reranker, Reranker) else reranker
+        name = None if reranker is None else self.known_reranker(reranker)
         chosen = (options or self.search_options).changed(
-            mode=mode, weights=weights, fusion=fusion, reranker=name, depth=depth
+            mode=mode, weights=weights, fusion=fusion, reranker=name, depth=depth, first_stage=first_stage
         )
         condition = parse_filter(where)
         if not self.store.signals:
@@ -262,22 +286,27 @@ class Collection:
             self._rerankers[name] = load_reranker(name)
         return self._rerankers[name]
 
-    def _know(self, reranker: Reranker) -> str:
+    def second_stage(self, options: SearchOptions) -> SecondStage | None:
+        """What reads the hits of a search with these options; None if they name no reranker."""
+        if not options.reranker:
+            return None
+        return SecondStage.of(self.reranker(options.reranker), options, self.manifest.rerankers)
+
+    def known_reranker(self, reranker: Reranker | str) -> str:
+        """The name under which a search of this library asks for it."""
+        if isinstance(reranker, str):
+            return reranker
         self._rerankers[reranker.name] = reranker
         return reranker.name
 
     def _hits(self, query: str, vectors: Embeddings, k: int, where: Filter | None, options: SearchOptions) -> list[Hit]:
-        explain = Explainer(self, query, vectors)
-        found = retrieve(self.store, vectors, max(k, options.depth if options.reranker else 0), where, options)
-        if options.reranker:
-            contents = [self.splitter.content(one.passage) for one in found]
-            ranked = rerank(self.reranker(options.reranker), query, found, contents, options.first_stage)[:k]
-        else:
-            ranked = [RerankedPassage(one, None, one.score) for one in found]
-        return [
-            Hit(place, one.score, one.found.passage, one.found.signals, one.found.contributions, explain, one.reranking)
-            for place, one in enumerate(ranked, start=1)
+        explain, content, second = Explainer(self, query, vectors), self.splitter.content, self.second_stage(options)
+        found = retrieve(self.store, vectors, k if second is None else max(k, second.depth), where, options)
+        hits = [
+            Hit(rank, one.score, one.passage, one.signals, one.contributions, explain, content=content(one.passage))
+            for rank, one in enumerate(found, start=1)
         ]
+        return hits if second is None else second.reranker.rank(query, hits, k, first_stage=second.first_stage)
 
     # -- life ----------------------------------------------------------------------------------------------
 

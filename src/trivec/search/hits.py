@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from trivec.search.reranking import Reranking
+from trivec.rerank.reranking import Reranking
 from trivec.types import Metadata, Passage, Signal
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Hit:
         contributions: what each signal added to the score under the fusion rule.
         reranking: what a reranker thought of it, and where it stood before; None without one. With one, ``score`` is
             the reranker's, and ``contributions`` add up to ``reranking.first_score``.
+        content: title and text as the model read them, and as a reranker does.
     """
 
     rank: int
@@ -34,6 +35,7 @@ class Hit:
     contributions: Mapping[Signal, float]
     explainer: Callable[[Hit], Explanation] = field(repr=False, compare=False)
     reranking: Reranking | None = None
+    content: str = field(kw_only=True, repr=False)
 
     @property
     def id(self) -> str:
@@ -58,6 +60,10 @@ class Hit:
     def explain(self) -> Explanation:
         """Why it was found: matched words, token alignments, contributions."""
         return self.explainer(self)
+
+    def moved(self, rank: int, score: float, reranking: Reranking) -> Hit:
+        """The same hit where a reranker puts it."""
+        return replace(self, rank=rank, score=score, reranking=reranking)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -32,6 +32,7 @@ class Manifest:
         long_documents: settings of `LongDocuments` that differ from the defaults.
         search: settings of `SearchOptions` that differ from the defaults.
         tuning: on what evidence these were chosen, see `trivec.evaluate.tuning`; empty if on none.
+        rerankers: what was tuned for rerankers, `trivec.search.second_stage.TunedReranker` by their identity.
         format: version of this file and of the folder's layout, as it stands on disk.
     """
 
@@ -43,6 +44,7 @@ class Manifest:
     long_documents: Mapping[str, Any] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    rerankers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:

@@ -28,7 +28,16 @@ def _without_evidence(content: Content) -> Content:
     return {"tuning": {}} | content
 
 
-MIGRATIONS: dict[int, Callable[[Content], Content]] = {1: _name_the_store, 2: _without_evidence}
+def _without_rerankers(content: Content) -> Content:
+    """To format 4: nothing was tuned for rerankers."""
+    return {"rerankers": {}} | content
+
+
+MIGRATIONS: dict[int, Callable[[Content], Content]] = {
+    1: _name_the_store,
+    2: _without_evidence,
+    3: _without_rerankers,
+}
 """By the format that a step starts from; it leads to the next one."""
 
 FORMAT_VERSION = max(MIGRATIONS) + 1

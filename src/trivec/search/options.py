@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from trivec.errors import InputError
+from trivec.rerank.mixing import check_weight
 from trivec.search.fusion import Fusion, make_fusion
 from trivec.search.settings import changed_settings, options_from
 from trivec.types import SIGNALS, Head, Signal
@@ -36,9 +37,9 @@ class SearchOptions:
         per_passage: list every matching passage; otherwise each document once, at its best passage.
         reranker: the name or folder of a model that reads the best hits with the query and puts them in its order, see
             `trivec.rerank`; empty for none.
-        depth: how many hits it reads.
+        depth: how many hits it reads; None is what was tuned for it, else 100.
         first_stage: weight of the scores before beside its own, both as standard scores of these hits; 0 for its own
-            alone.
+            alone. None is what was tuned for it, else 0.
     """
 
     mode: Mode = "hybrid"
@@ -49,17 +50,18 @@ class SearchOptions:
     complete: bool = True
     per_passage: bool = False
     reranker: str = ""
-    depth: int = 100
-    first_stage: float = 0.0
+    depth: int | None = None
+    first_stage: float | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError(f"there is no search mode {self.mode!r}: choose one of {', '.join(MODES)}")
         for name in ("candidates", "shortlist", "depth"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.first_stage < float("inf"):
-            raise InputError(f"first_stage must be a weight of at least 0, got {self.first_stage}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if self.first_stage is not None:
+            check_weight(self.first_stage)
         self.rule()
 
     def rule(self) -> Fusion:
@@ -87,12 +89,20 @@ class SearchOptions:
     def changed(self, **changes: Any) -> SearchOptions:  # noqa: ANN401
         """These options with the given ones that are not None in their place.
 
-        Another rule without weights takes its own: weights made for one rule mean something else under another.
+        Another rule without weights takes its own: weights made for one rule mean something else under another. So
+        does another reranker, whose depth and weight of the first stage are its own.
         """
         given = {name: value for name, value in changes.items() if value is not None}
         if given.get("fusion", self.fusion) != self.fusion:
             given.setdefault("weights", None)
+        if self.reranker and given.get("reranker", self.reranker) != self.reranker:
+            given = {"depth": None, "first_stage": None} | given
         return replace(self, **given)
+
+    @property
+    def first_stage_alone(self) -> SearchOptions:
+        """The same without a reranker."""
+        return replace(self, reranker="", depth=None, first_stage=None)
 
     @classmethod
     def suited_to(cls, heads: Collection[Head], settings: Mapping[str, object]) -> SearchOptions:
