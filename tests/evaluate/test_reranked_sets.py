@@ -153,14 +153,19 @@ def test_results_and_report_tell_the_time(judged: JudgedSet, load_tiny: Callable
     assert "Quality and time of reranking" in (tmp_path / "report.html").read_text("utf-8")
 
 
+def test_the_weight_that_a_reranker_came_with_counts_where_none_is_named() -> None:
+    own = RerankingOptions(Reranker(SharedLetters(), first_stage=0.5), (2, 4))
+    assert [str(order) for order in own.orders] == ["rerank@2,first-stage=0.5", "rerank@4,first-stage=0.5"]
+    named = RerankingOptions(Reranker(SharedLetters(), first_stage=0.5), (2,), first_stages=(0.0, 1.0))
+    assert [str(order) for order in named.orders] == ["rerank@2", "rerank@2,first-stage=1"]
+
+
 def test_what_cannot_be_reranked(judged: JudgedSet, load_tiny: Callable[..., Encoder]) -> None:
     reranker = Reranker(SharedLetters())
     with pytest.raises(InputError, match="depths must be numbers of at least 1, got \\[0\\]"):
         RerankingOptions(reranker, (0,))
     with pytest.raises(InputError, match="first_stage must be a weight of at least 0, got -1"):
         RerankingOptions(reranker, first_stages=(0.5, -1.0))
-    with pytest.raises(InputError, match="give at least one weight"):
-        RerankingOptions(reranker, first_stages=())
     for systems, base in ((["dense"], "hybrid"), (["bm25-words"], "")):
         with pytest.raises(InputError, match="what is reranked must be one of the systems that mix signals"):
             evaluate(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pytest
 
-from trivec.errors import InputError
+from trivec.errors import CorruptModelError, InputError
 from trivec.rerank.calibration import Calibration
 from trivec.rerank.mixing import mixed_scores
+from trivec.rerank.own_weight import read_own_weight, write_own_weight
 from trivec.rerank.reranker import Pair, Reranker
 from trivec.rerank.reranking import Reranking
 from trivec.types import FloatArray
@@ -64,6 +67,23 @@ def test_the_mix_by_hand() -> None:
     alike = mixed_scores(logits, np.ones(3, np.float32), 1.0)  # a first stage that tells nothing apart
     np.testing.assert_allclose(alike, [-2 / np.sqrt(8 / 3), 2 / np.sqrt(8 / 3), 0], atol=1e-12)
     assert mixed_scores(np.zeros(0, np.float32), np.zeros(0, np.float32), 1.0).tolist() == []
+
+
+def test_a_model_brings_the_weight_that_suits_it() -> None:
+    own = Reranker(Numbers(), first_stage=1.5)
+    assert [one.content for one in own.rank("q", FOUND)] == ["3", "-1", "1"]
+    assert own.rank("q", FOUND, first_stage=0.0) == Reranker(Numbers()).rank("q", FOUND)
+    assert [one.number for one in own.rank("q", ["-1", "3", "1"])] == [1, 2, 0]
+
+
+@pytest.mark.parametrize("value", ["much", -1, None, [1]])
+def test_a_folder_says_the_weight(tmp_path: Path, value: object) -> None:
+    assert read_own_weight(tmp_path) == 0
+    write_own_weight(tmp_path, 0.5)
+    assert read_own_weight(tmp_path) == 0.5
+    (tmp_path / "reranker.json").write_text(json.dumps({"first_stage": value}), "utf-8")
+    with pytest.raises(CorruptModelError, match=r"reranker\.json has .* for first_stage"):
+        read_own_weight(tmp_path)
 
 
 def test_what_was_reranked_before_keeps_its_first_place() -> None:

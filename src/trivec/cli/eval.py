@@ -217,9 +217,7 @@ class _Reranked:
 
         if self.name is None:
             return None
-        return RerankingOptions(
-            load_reranker(self.name), self.depths or (DEPTH,), first_stages=self.first_stages or (0.0,)
-        )
+        return RerankingOptions(load_reranker(self.name), self.depths or (DEPTH,), first_stages=self.first_stages or ())
 
     def in_library(self, library: Collection) -> RerankingOptions | None:
         """For those that a library finds, which may know what suits this reranker."""

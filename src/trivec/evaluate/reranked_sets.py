@@ -51,26 +51,25 @@ class RerankingOptions:
         reranker: the model.
         depths: how many documents it reads.
         base: the system whose rankings they are; empty for the last one that mixes signals.
-        first_stages: weights of the scores before beside its own.
+        first_stages: weights of the scores before beside its own; none is the one that it came with.
     """
 
     reranker: Reranker
     depths: Sequence[int] = (100,)
     base: str = ""
-    first_stages: Sequence[float] = (0.0,)
+    first_stages: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         if not self.depths or min(self.depths) < 1:
             raise InputError(f"depths must be numbers of at least 1, got {list(self.depths)}")
-        if not self.first_stages:
-            raise InputError("first_stages is empty: give at least one weight, such as 0")
         for weight in self.first_stages:
             check_weight(weight)
 
     @property
     def orders(self) -> list[SecondOrder]:
         """Every depth with every weight."""
-        found = (SecondOrder(depth, weight) for depth in self.depths for weight in self.first_stages)
+        weights = self.first_stages or (self.reranker.first_stage,)
+        found = (SecondOrder(depth, weight) for depth in self.depths for weight in weights)
         return list(dict.fromkeys(found))
 
     @property

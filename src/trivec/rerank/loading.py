@@ -18,6 +18,7 @@ from trivec.rerank.cross_encoder import CrossEncoder
 from trivec.rerank.ensemble import Ensemble
 from trivec.rerank.llm_options import LlmOptions
 from trivec.rerank.maxsim import MaxSim
+from trivec.rerank.own_weight import read_own_weight
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import PairScorer, Reranker
 
@@ -98,7 +99,7 @@ def load_reranker(
     )
     files = CalibrationFiles.of(identity, folder, is_named=not is_folder)
     digest = _digest(identity, (dtype, precision, max_length, query_length))
-    return Reranker(scorer, files.read(), digest, identity, files)
+    return Reranker(scorer, files.read(), digest, identity, files, read_own_weight(folder))
 
 
 def _ensemble(rerankers: Sequence[Reranker]) -> Reranker:

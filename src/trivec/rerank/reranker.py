@@ -68,6 +68,7 @@ class Reranker:
         digest: of all that the logits depend on; empty if nobody has said it, and then they are not kept anywhere.
         identity: digest of what the logits mean: of the weights, and how they are asked, in whatever precision or
             length. What was found out about a reranker is kept under it; empty if nobody has said it.
+        first_stage: weight of the scores before beside the logits, where nobody names one.
 
     Example:
         >>> reranker = trivec.load_reranker("BAAI/bge-reranker-v2-m3")             # doctest: +SKIP
@@ -82,11 +83,13 @@ class Reranker:
         digest: str = "",
         identity: str = "",
         files: CalibrationFiles | None = None,
+        first_stage: float = 0.0,
     ) -> None:
         self.scorer = scorer
         self.calibration = calibration
         self.digest = digest
         self.identity = identity
+        self.first_stage = first_stage
         self._files = files
 
     def __repr__(self) -> str:
@@ -141,7 +144,7 @@ class Reranker:
         documents: Sequence[AnyFound],
         k: int | None = None,
         progress: bool = False,
-        first_stage: float = 0.0,
+        first_stage: float | None = None,
     ) -> list[AnyFound]: ...
 
     def rank(
@@ -150,7 +153,7 @@ class Reranker:
         documents: Sequence[str] | Sequence[AnyFound],
         k: int | None = None,
         progress: bool = False,
-        first_stage: float = 0.0,
+        first_stage: float | None = None,
     ) -> list[Ranked] | list[AnyFound]:
         """The best documents, best first; equal ones in the order in which they were given.
 
@@ -160,7 +163,8 @@ class Reranker:
                 contributions, and tell in ``reranking`` where they were before.
             k: how many; None is all of them.
             progress: a bar on standard error.
-            first_stage: of hits, the weight of their scores before beside the logits, see `trivec.rerank.mixing`.
+            first_stage: of hits, the weight of their scores before beside the logits, see `trivec.rerank.mixing`;
+                None is what suits the model.
 
         Raises:
             InputError: as in `score`, k is below 1, or texts are given a weight.
@@ -170,7 +174,8 @@ class Reranker:
         if not _are_texts(documents):
             found = cast("Sequence[AnyFound]", documents)
             logits = self.score(query, [_content(one) for one in found], progress)
-            return reranked(found, self.name, logits, self.probabilities(logits), first_stage)[:k]
+            weight = self.first_stage if first_stage is None else first_stage
+            return reranked(found, self.name, logits, self.probabilities(logits), weight)[:k]
         if first_stage and documents:
             raise InputError(f"first_stage is {first_stage}, and texts have no scores yet: give the hits of a search")
         scores = self.score(query, documents, progress)

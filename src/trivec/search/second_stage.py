@@ -47,7 +47,7 @@ class SecondStage:
 
     @classmethod
     def of(cls, reranker: Reranker, options: SearchOptions, tuned: Mapping[str, Mapping[str, Any]]) -> SecondStage:
-        """What the options say goes first, then what was tuned for this reranker.
+        """What the options say goes first, then what was tuned for this reranker, then what it came with.
 
         Args:
             reranker: reads the hits.
@@ -56,7 +56,7 @@ class SecondStage:
         """
         found = tuned.get(reranker.identity) if reranker.identity else None
         own = None if found is None else _read(found)
-        depth, weight = (DEPTH, 0.0) if own is None else (own.depth, own.first_stage)
+        depth, weight = (DEPTH, reranker.first_stage) if own is None else (own.depth, own.first_stage)
         return cls(
             reranker,
             depth if options.depth is None else options.depth,
