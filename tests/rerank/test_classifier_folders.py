@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import trivec
+from trivec.encode.checkpoints.classifier import ARCHITECTURES, read_classifier, write_classifier
 from trivec.encode.checkpoints.export import backbone_tensors
 from trivec.encode.tokenizer import TextTokenizer
-from trivec.rerank.classifier import ARCHITECTURES, read_classifier, write_classifier
 
 
 @pytest.mark.parametrize("kind", ["xlm-roberta", "bert"])

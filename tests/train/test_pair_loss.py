@@ -14,10 +14,10 @@ from copy_task import rows
 from reranker_cases import PAIRS, by_transformers
 
 from trivec.data.examples import Example
+from trivec.encode.checkpoints.classifier import read_classifier
 from trivec.encode.pipeline import pad
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
-from trivec.rerank.classifier import read_classifier
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import Pair
 from trivec.train.collate import TokenBatch

@@ -1,7 +1,7 @@
 """Cross-encoders: BERT-like models that read both texts at once, and make one number of the first token's state.
 
 To the runtimes that is an encoder whose dense vector is one number wide, so all of them run it as it is, in every
-precision (see `trivec.rerank.classifier`).
+precision (see `trivec.encode.checkpoints.classifier`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CrossEncoder:
     """Scores pairs by a classification head with one output.
 
     Args:
-        checkpoint: see `trivec.rerank.classifier.read_classifier`.
+        checkpoint: see `trivec.encode.checkpoints.classifier.read_classifier`.
         runtime: runs it.
         tokens: makes a row of a pair.
         batch_tokens: padded tokens a batch; None is what the runtime likes best.

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trivec.encode.checkpoints import classifier
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
 from trivec.encode.loading import fingerprint, load, resolve, start_runtime, weights_digest
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError, ModelError, require
-from trivec.rerank import classifier, llm_loading
+from trivec.rerank import llm_loading
 from trivec.rerank.calibration_files import CalibrationFiles
 from trivec.rerank.cross_encoder import CrossEncoder
 from trivec.rerank.ensemble import Ensemble

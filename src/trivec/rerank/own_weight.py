@@ -9,12 +9,12 @@ from trivec.errors import CorruptModelError, InputError
 from trivec.rerank.mixing import check_weight
 from trivec.tensorfile import write_json
 
-_FILE, _KEY = "reranker.json", "first_stage"
+_KEY = "first_stage"
 
 
 def write_own_weight(folder: Path, first_stage: float) -> None:
     """Put a weight into a model's folder."""
-    write_json(folder / _FILE, {_KEY: first_stage})
+    write_json(folder / plain.RERANKER_FILE, {_KEY: first_stage})
 
 
 def read_own_weight(folder: Path) -> float:
@@ -23,7 +23,7 @@ def read_own_weight(folder: Path) -> float:
     Raises:
         CorruptModelError: it says something that is no weight.
     """
-    path = folder / _FILE
+    path = folder / plain.RERANKER_FILE
     value = plain.read_json(path).get(_KEY, 0) if path.is_file() else 0
     try:
         weight = float(value)

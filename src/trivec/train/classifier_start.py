@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trivec.encode.checkpoints import classifier
 from trivec.encode.checkpoints.checkpoint import Checkpoint, Linear
 from trivec.encode.loading import find_checkpoint, resolve
 from trivec.errors import ModelError
-from trivec.rerank import classifier
 
 logger = logging.getLogger(__name__)
 

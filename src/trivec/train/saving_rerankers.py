@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from trivec.rerank.classifier import write_classifier
+from trivec.encode.checkpoints.classifier import write_classifier
 from trivec.train.model import TrainableEncoder
 from trivec.train.saving import replaced, write_delta
 from trivec.train.trained import backbone_tensors, trained_checkpoint

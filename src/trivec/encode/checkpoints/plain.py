@@ -14,6 +14,7 @@ from trivec.encode.checkpoints.checkpoint import Checkpoint
 from trivec.errors import CorruptModelError
 
 CONFIG_FILE = "config.json"
+RERANKER_FILE = "reranker.json"
 _COUNT_FROM_PADDING = ("xlm-roberta", "roberta", "camembert")
 """Architectures whose first position is the one after the padding token's number."""
 
