@@ -19,6 +19,7 @@ $(BIN)/activate: pyproject.toml setup.py $(wildcard src/trivec/index/native/_*.c
 
 demo: $(BIN)/activate  ## set everything up, index the sample library, ask it questions and score the answers
 	$(BIN)/trivec models fetch m3-small
+	$(BIN)/trivec models fetch m3-small-reranker
 	$(BIN)/python examples/demo.py
 
 test: $(BIN)/activate  ## the tests that run everywhere in minutes
@@ -68,6 +69,8 @@ ifdef DATA
 		--out $(SCRATCH)/m3-small && cp $(SCRATCH)/m3-small/re* $(RESULTS)/retrieval/m3-small/
 	for claim in hybrid long-sparse weights; do $(RUN)/m3_claims.py $$claim --data $(DATA)/eval --work $(SCRATCH) \
 		--out $(RESULTS) || exit 1; done
+	$(BIN)/trivec models fetch smollm2-135m --quiet
+	$(RUN)/llm_reranking.py --data $(DATA)/eval/nq_qed_en --out $(RESULTS)/llm_reranking.json
 	$(RUN)/evaluation_cost.py --data $(DATA)/eval --out $(RESULTS)/evaluation_cost.json
 endif
 

@@ -1,4 +1,4 @@
-"""One engine of `reranking_speed.py`: loads a cross-encoder, then scores the pairs once for every line on its input.
+"""One engine of `reranking_speed.py` or `llm_reranking.py`: loads a reranker, then scores pairs for each line it reads.
 
 Run by the benchmark, with the interpreter that has the engine installed. It answers as `speed_worker.py` does.
 """
@@ -60,12 +60,21 @@ def flagembedding(model: str) -> Score:
     return lambda pairs: reranker.compute_score([tuple(pair) for pair in pairs])
 
 
+def flagembedding_llm(model: str) -> Score:
+    """FlagLLMReranker in float32 and in batches of 16: the logits of its 128 rows would take gigabytes."""
+    from FlagEmbedding import FlagLLMReranker
+
+    reranker = FlagLLMReranker(model, use_fp16=False, devices="cpu", max_length=1024, batch_size=16)
+    return lambda pairs: reranker.compute_score([tuple(pair) for pair in pairs])
+
+
 ENGINES: dict[str, tuple[Callable[[str], Score], str]] = {
     "trivec-onnx": (trivec_onnx, "trivec"),
     "trivec-int8": (trivec_int8, "trivec"),
     "trivec-torch": (trivec_torch, "trivec"),
     "sentence-transformers": (sentence_transformers, "sentence-transformers"),
     "flagembedding": (flagembedding, "FlagEmbedding"),
+    "flagembedding-llm": (flagembedding_llm, "FlagEmbedding"),
 }
 """What each engine is made by, and the package that it comes in."""
 

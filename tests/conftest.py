@@ -19,6 +19,8 @@ from hypothesis import settings
 
 import trivec
 from trivec.cache import model_folder
+from trivec.encode.catalogue import DEFAULT_RERANKER
+from trivec.encode.loading import fetch
 
 import tiny_models
 
@@ -106,3 +108,11 @@ def m3_small() -> trivec.Encoder:
     if not folder.is_dir():
         pytest.skip(f"m3-small is not in the cache ({folder}): trivec models fetch m3-small")
     return trivec.load("m3-small")
+
+
+@pytest.fixture(scope="session")
+def m3_small_reranker(m3_small: trivec.Encoder) -> trivec.Reranker:
+    """The real default reranker, made of the default model, for tests marked ``model``."""
+    assert m3_small.name == "m3-small"
+    fetch(DEFAULT_RERANKER)
+    return trivec.load_reranker()

@@ -59,6 +59,8 @@ def test_custom_store(m3_small: trivec.Encoder, tmp_path: Path) -> None:
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_demo(m3_small: trivec.Encoder, tmp_path: Path) -> None:
-    assert "174 articles in 25 languages (174 new)" in run("demo", "library", cwd=tmp_path)
+def test_demo(m3_small_reranker: trivec.Reranker, tmp_path: Path) -> None:
+    printed = run("demo", "library", cwd=tmp_path)
+    assert "174 articles in 25 languages (174 new)" in printed
+    assert f"reranked: {m3_small_reranker.name} has read the first 20 hits" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["library"]

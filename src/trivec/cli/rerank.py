@@ -27,7 +27,7 @@ def rerank(
     groups: Path,
     /,
     *,
-    model: str,
+    model: str | None = None,
     k: Annotated[int | None, Parameter(name=["-k", "--k"])] = None,
     max_length: int | None = None,
     query_length: int | None = None,
@@ -41,6 +41,7 @@ def rerank(
     """Score documents by a model that reads them with a query.
 
     For example:
+      trivec rerank groups.jsonl
       trivec rerank groups.jsonl --model BAAI/bge-reranker-v2-m3
       trivec rerank groups.jsonl --model run/model -o scored.jsonl
       trivec rerank groups.jsonl --model run/model -k 10 --json
@@ -53,7 +54,7 @@ def rerank(
 
     Args:
         groups: One JSON object a line; plain, .gz or .zst.
-        model: A reranker: its name or folder.
+        model: A reranker: its name or folder. Without it: m3-small-reranker.
         k: How many documents of each query. Without it: all, as they stand.
         max_length: Tokens of query and document together. Without it: 512, or
             as many as the model has room for.
@@ -67,6 +68,7 @@ def rerank(
     from trivec.cli.output import json_stream, json_text
     from trivec.data.bad_lines import BadLines
     from trivec.data.pair_groups import read_groups
+    from trivec.encode.catalogue import DEFAULT_RERANKER
     from trivec.errors import InputError
     from trivec.rerank.loading import load_reranker
 
@@ -74,9 +76,8 @@ def rerank(
         raise InputError(f"there is no file {groups}: give one JSON object a line, with query and documents")
     if k is not None and k < 1:
         raise InputError(f"k must be at least 1, got {k}")
-    reranker = load_reranker(
-        model, runtime, device, dtype, None, precision, max_length=max_length, query_length=query_length
-    )
+    named, lengths = model or DEFAULT_RERANKER, {"max_length": max_length, "query_length": query_length}
+    reranker = load_reranker(named, runtime, device, dtype, None, precision, **lengths)
     bad = BadLines(skip_bad)
     scored = _scored(reranker, read_groups(groups, bad), output.progress)
     if output.as_json:

@@ -7,6 +7,7 @@ import logging
 from cyclopts import App, CycloptsError, Parameter
 
 from trivec.cli import VERBS
+from trivec.cli.unnamed import name_reranker
 from trivec.errors import InputError
 
 
@@ -22,7 +23,7 @@ def run(words: list[str]) -> int:
     level = logging.ERROR if "--quiet" in words else logging.WARNING
     logging.basicConfig(format="trivec: %(message)s", level=level)
     try:
-        code = make_app()(words)
+        code = make_app()(name_reranker(words))
     except CycloptsError as error:
         verb = f" {words[0]}" if words[0] in {verb.name for verb in VERBS} else ""
         raise InputError(f"{str(error).rstrip('.')}: see trivec{verb} --help") from error

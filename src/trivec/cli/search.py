@@ -46,14 +46,15 @@ class RankingFlags:
 
     rerank: str | None = None
     """A reranker, by name or folder: it reads the best hits with the query, and
-    puts them in its order. An empty name is none."""
+    puts them in its order. As the last word, or before another option, it is
+    m3-small-reranker; an empty name is none."""
 
     depth: int | None = None
     """How many hits it reads. Without it: what was tuned, else 100."""
 
     first_stage: float | None = None
     """Weight of the order before beside its own. Without it: what was tuned,
-    else 0."""
+    else what suits the reranker."""
 
     passages: bool = False
     """List every matching passage, not each document once."""
@@ -110,6 +111,7 @@ def search(
       trivec search library "how do plants make sugar?"
       trivec search library "Zucker" --where 'lang = "de"' --explain
       trivec search library - --json < queries.txt > hits.jsonl
+      trivec search library "Zucker" --rerank
       trivec search library "Zucker" --rerank BAAI/bge-reranker-v2-m3 --depth 50
       trivec search library "x" --weights dense=1,bm25=0.5 --save
 

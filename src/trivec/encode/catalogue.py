@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from trivec.encode import m3_small
+from trivec.encode import m3_small, m3_small_reranker, smollm2
 from trivec.encode.checkpoints.checkpoint import Pooling
 from trivec.types import Head
 
@@ -71,6 +72,18 @@ class KnownModel:
     aliases: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class KnownReranker:
+    """A line for a model that makes no vectors, but ranks: `trivec.load_reranker` takes its name."""
+
+    name: str
+    kind: Literal["cross-encoder", "language model"]
+    languages: str
+    parameters: int
+    licence: str
+    max_length: int
+
+
 def _bge(size: str, language: str, dimensions: int) -> list[KnownModel]:
     prompt = BGE_EN_QUERY if language == "en" else BGE_ZH_QUERY
     return [
@@ -118,7 +131,14 @@ MODELS: tuple[KnownModel, ...] = (
                aliases=("all-MiniLM-L6-v2",)),
 )  # fmt: skip
 
+RERANKERS: tuple[KnownReranker, ...] = (
+    KnownReranker(m3_small_reranker.NAME, "cross-encoder", "100 languages", m3_small_reranker.PARAMETERS, "MIT",
+                  m3_small.MAX_LENGTH),
+    KnownReranker(smollm2.NAME, "language model", "en", smollm2.PARAMETERS, "Apache-2.0", smollm2.MAX_LENGTH),
+)
+
 DEFAULT_MODEL = m3_small.NAME
+DEFAULT_RERANKER = m3_small_reranker.NAME
 
 
 def find(name: str) -> KnownModel | None:
@@ -127,3 +147,14 @@ def find(name: str) -> KnownModel | None:
         if name in (model.name, model.name.rsplit("/", 1)[-1], *model.aliases):
             return model
     return None
+
+
+def find_reranker(name: str) -> KnownReranker | None:
+    """The line of a model that ranks."""
+    return next((model for model in RERANKERS if model.name == name), None)
+
+
+def all_names() -> list[str]:
+    """Names and aliases of all models."""
+    encoders = [name for model in MODELS for name in (model.name, *model.aliases)]
+    return encoders + [model.name for model in RERANKERS]

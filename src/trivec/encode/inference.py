@@ -7,7 +7,7 @@ which lies in torch too, is more than twice as fast, with the same precision. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -34,8 +34,12 @@ class _OneDnnLinear(TorchFunctionMode):
     """Linear layers in float32 on a CPU go another way while this is entered; everything else is left alone."""
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
         if func is F.linear and not kwargs and _fits(*args):
             return _multiply(*args)
         return func(*args, **(kwargs or {}))

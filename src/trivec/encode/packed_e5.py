@@ -18,37 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trivec.encode.cursor import Cursor
 from trivec.errors import CorruptModelError
 from trivec.types import FloatArray
 
 _BLOCK = 32
 _BYTES: dict[int, Callable[[int], float]] = {0: lambda values: 4 * values, 1: lambda values: 18 * values / _BLOCK}
 """Bytes of a tensor by its type and number of values."""
-
-
-class _Cursor:
-    """Reads fixed-size fields one after the other."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def take(self, layout: str) -> tuple[float, ...]:
-        values = struct.unpack_from("<" + layout, self.data, self.position)
-        self.position += struct.calcsize("<" + layout)
-        return values
-
-    def integers(self, count: int) -> list[int]:
-        return [int(value) for value in self.take(f"{count}i")]
-
-    def array(self, dtype: str, count: int) -> np.ndarray:
-        values = np.frombuffer(self.data, dtype, count, self.position)
-        self.position += values.nbytes
-        return values
-
-    def bytes(self, count: int) -> bytes:
-        self.position += count
-        return self.data[self.position - count : self.position]
 
 
 @dataclass(frozen=True)
@@ -82,7 +58,7 @@ class PackedModel:
 
     @classmethod
     def _parse(cls, data: bytes) -> PackedModel:
-        cursor = _Cursor(data)
+        cursor = Cursor(data)
         if cursor.bytes(4) != b"E5S1" or cursor.take("I") != (1,):
             raise ValueError("it does not begin with E5S1 version 1")
         hidden, layers, heads, inner, vocabulary, positions, types = sizes = cursor.integers(7)
@@ -175,7 +151,7 @@ class PackedModel:
         }
 
 
-def _read_directory(cursor: _Cursor) -> dict[str, tuple[int, int, int]]:
+def _read_directory(cursor: Cursor) -> dict[str, tuple[int, int, int]]:
     """Type, number of values and offset of each tensor, by name."""
     directory = {}
     (count,) = cursor.integers(1)

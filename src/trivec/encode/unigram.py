@@ -26,7 +26,7 @@ def tokenizer_json(pieces: list[tuple[str, float]], special: dict[str, int]) -> 
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added_token(number, name) for number, name in sorted({**names, mask: "<mask>"}.items())],
+        "added_tokens": [added_token(number, name) for number, name in sorted({**names, mask: "<mask>"}.items())],
         "normalizer": {
             "type": "Sequence",
             "normalizers": [
@@ -41,7 +41,8 @@ def tokenizer_json(pieces: list[tuple[str, float]], special: dict[str, int]) -> 
     }
 
 
-def _added_token(number: int, name: str) -> dict[str, Any]:
+def added_token(number: int, name: str) -> dict[str, Any]:
+    """The entry of a special token in a ``tokenizer.json``."""
     flags = {
         "single_word": False,
         "lstrip": name == "<mask>",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from trivec.encode.inference import inference
 from trivec.rerank.decoder_walk import walk
 from trivec.rerank.halving import halving
 from trivec.rerank.layer_heads import LayerHeads
@@ -41,7 +42,7 @@ class Layerwise:
         """A small budget keeps activations in a CPU's cache; a GPU wants large batches."""
         return 1024 if self.device.type == "cpu" else 16_384
 
-    @torch.inference_mode()
+    @inference
     def remember(self, query: Sequence[int]) -> Remembered | None:
         """Keys and values of a query's tokens."""
         cache = DynamicCache(config=self.model.config)
@@ -50,7 +51,7 @@ class Layerwise:
         return remembered(cache, len(query))
 
     @halving
-    @torch.inference_mode()
+    @inference
     def read(self, rows: Sequence[PromptRow], remembered: Remembered | None = None) -> FloatArray:
         """(rows, layers) logits."""
         ids_BL, last_B, cache = padded(rows, remembered, self.device)

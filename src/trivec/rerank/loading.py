@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trivec.encode import catalogue
 from trivec.encode.checkpoints import classifier
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
@@ -28,7 +29,7 @@ _MAX_LENGTH = 512
 
 
 def load_reranker(
-    model: str | Path,
+    model: str | Path = catalogue.DEFAULT_RERANKER,
     runtime: str = "auto",
     device: str | None = None,
     dtype: str | None = None,

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache
 
+from trivec.encode.inference import inference
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import ModelError
 from trivec.rerank.halving import halving
@@ -48,7 +49,7 @@ class YesToken:
         """A small budget keeps activations in a CPU's cache; a GPU wants large batches."""
         return 1024 if self.device.type == "cpu" else 16_384
 
-    @torch.inference_mode()
+    @inference
     def remember(self, query: Sequence[int]) -> Remembered | None:
         """Keys and values of a query's tokens, or None for a model that keeps none."""
         cache = DynamicCache(config=self.model.config)
@@ -57,7 +58,7 @@ class YesToken:
         return remembered(cache, len(query))
 
     @halving
-    @torch.inference_mode()
+    @inference
     def read(self, rows: Sequence[PromptRow], remembered: Remembered | None = None) -> FloatArray:
         """(rows, 1) logits."""
         ids_BL, last_B, cache = padded(rows, remembered, self.device)

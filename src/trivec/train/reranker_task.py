@@ -1,7 +1,8 @@
 """Training a cross-encoder: what `RerankerOptions` ask for, as a `Task`.
 
-A cross-encoder is an encoder of pairs whose dense vector is one number wide (`trivec.encode.checkpoints.classifier`), so
-low-rank updates, frozen layers, packed texts, batches in parts and checkpoints are those of encoders.
+A cross-encoder is an encoder of pairs whose dense vector is one number wide, see
+`trivec.encode.checkpoints.classifier`. So low-rank updates, frozen layers, packed texts, batches in parts and
+checkpoints are those of encoders.
 """
 
 from __future__ import annotations
