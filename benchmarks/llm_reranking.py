@@ -13,7 +13,8 @@ batches of 16 too, for by its own 128 it would do so with all documents, and its
 
 ``layers``: the model's layers in the layout of a layer-wise reranker, with drawn heads, at cutoff layers in turns.
 
-A case or part that is measured alone goes into the result that is there.
+A case or part that is measured alone goes into the result that is there. On a machine that is busy otherwise, CPU
+seconds of one thread (``OMP_NUM_THREADS=1``) are what can be compared.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,8 @@ CUTOFFS, START_LAYER = (8, 15, 22, 30), 8
 FLAGEMBEDDING = "flagembedding"
 
 Score = Callable[[Sequence[Pair]], Sequence[float]]
+Times = tuple[float, float]
+"""Seconds and CPU seconds."""
 
 
 class StockModel:
@@ -133,27 +137,39 @@ def _cut(text: str, tokenizer: TextTokenizer, length: int) -> str:
     return text if len(encoding.ids) <= length else text[: encoding.offsets[length - 1][1]]
 
 
+def timed(call: Callable[[], Sequence[float]]) -> tuple[Times, Sequence[float]]:
+    """Seconds and CPU seconds of a call, and what it gives."""
+    begin, cpu = time.perf_counter(), time.process_time()
+    given = call()
+    return (round(time.perf_counter() - begin, 2), round(time.process_time() - cpu, 2)), given
+
+
 def measure_case(
     engines: Mapping[str, Score], peer: Engine | None, case: str, pairs: Sequence[Pair], rounds: int
-) -> tuple[dict[str, list[float]], dict[str, Sequence[float]]]:
-    """Seconds of each engine, round by round, and its last scores."""
-    seconds: dict[str, list[float]] = {}
+) -> tuple[dict[str, list[Times]], dict[str, Sequence[float]]]:
+    """Times of each engine, round by round, and its last scores."""
+    taken: dict[str, list[Times]] = {}
     scores: dict[str, Sequence[float]] = {}
     for _ in range(rounds):
         for name, score in engines.items():
-            begin = time.perf_counter()
-            scores[name] = score(pairs)
-            seconds.setdefault(name, []).append(round(time.perf_counter() - begin, 2))
+            times, scores[name] = timed(partial(score, pairs))
+            taken.setdefault(name, []).append(times)
         if peer is not None:
-            seconds.setdefault(peer.name, []).append(round(peer.run(case)[0], 2))
-    return seconds, scores
+            wall, cpu = peer.run(case)
+            taken.setdefault(peer.name, []).append((round(wall, 2), round(cpu, 2)))
+    return taken, scores
+
+
+def ratios(taken: Mapping[Any, list[Times]], of: Any, kind: int) -> dict[Any, float]:
+    """Medians as multiples of one of them; ``kind`` is 0 for seconds and 1 for CPU seconds."""
+    medians = {name: float(np.median([times[kind] for times in rounds])) for name, rounds in taken.items()}
+    return {name: round(median / medians[of], 3) for name, median in medians.items() if name != of}
 
 
 def describe_case(
-    rows: Sequence[PromptRow], seconds: Mapping[str, list[float]], scores: Mapping[str, Sequence[float]]
+    rows: Sequence[PromptRow], taken: Mapping[str, list[Times]], scores: Mapping[str, Sequence[float]]
 ) -> dict[str, Any]:
     """Lengths in tokens, times, ratios of their medians, and how far scores differ."""
-    medians = {name: float(np.median(taken)) for name, taken in seconds.items()}
     ours = np.asarray(scores["trivec"])
     best = set(np.argsort(-ours)[:10].tolist())
     return {
@@ -163,10 +179,10 @@ def describe_case(
             "document, mean": round(float(np.mean([len(row.document) for row in rows])), 1),
             "prompt": len(rows[0].prompt),
         },
-        "seconds": dict(seconds),
-        "trivec_is_faster_by": {
-            name: round(median / medians["trivec"], 2) for name, median in medians.items() if name != "trivec"
-        },
+        "threads": torch.get_num_threads(),
+        "seconds_and_cpu_seconds": dict(taken),
+        "trivec_is_faster_by": ratios(taken, "trivec", 0),
+        "trivec_takes_less_cpu_time_by": ratios(taken, "trivec", 1),
         "largest_difference_of_logits": {
             name: float(f"{np.abs(np.asarray(other) - ours).max():.1g}")
             for name, other in scores.items()
@@ -203,7 +219,7 @@ def measure_queries(given: argparse.Namespace, folder: Path, result: dict[str, A
             measured = measure_case(engines, peers[0] if peers else None, case, pairs, given.rounds)
             described = describe_case(tokens.rows(pairs), *measured)
             result.setdefault("queries", {})[case] = described
-            print(case, json.dumps(described["seconds"]), json.dumps(described["trivec_is_faster_by"]), flush=True)
+            print(case, *(json.dumps(described[key]) for key in list(described)[3:6]), flush=True)
             write_result(given.out, result)
         for peer in peers:
             peer.close()
@@ -234,26 +250,20 @@ def measure_layers(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         layers = write_layerwise(folder, Path(scratch))
         rerankers = {cutoff: trivec.load_reranker(scratch, cutoff_layers=[cutoff]) for cutoff in CUTOFFS}
-    seconds: dict[int, list[float]] = {cutoff: [] for cutoff in CUTOFFS}
     for reranker in rerankers.values():
         reranker.score_pairs(pairs[:8])
+    taken: dict[int, list[Times]] = {cutoff: [] for cutoff in CUTOFFS}
     for _ in range(given.rounds):
         for cutoff, reranker in rerankers.items():
-            begin = time.perf_counter()
-            reranker.score_pairs(pairs)
-            seconds[cutoff].append(round(time.perf_counter() - begin, 2))
-    whole = float(np.median(seconds[layers]))
+            taken[cutoff].append(timed(partial(reranker.score_pairs, pairs))[0])
     return {
         "documents": len(pairs),
         "layers": layers,
-        "cutoff_layers": {
-            cutoff: {
-                "seconds": taken,
-                "share_of_the_layers": round(cutoff / layers, 3),
-                "share_of_the_time": round(float(np.median(taken)) / whole, 3),
-            }
-            for cutoff, taken in seconds.items()
-        },
+        "threads": torch.get_num_threads(),
+        "seconds_and_cpu_seconds": taken,
+        "share_of_the_layers": {cutoff: round(cutoff / layers, 3) for cutoff in CUTOFFS if cutoff != layers},
+        "share_of_the_time": ratios(taken, layers, 0),
+        "share_of_the_cpu_time": ratios(taken, layers, 1),
     }
 
 
@@ -273,12 +283,11 @@ def main() -> None:
     folder, _ = resolve(given.model)
     result = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else {}
     result |= {"environment": environment("torch", "transformers"), "limits": physical_limits(), "model": given.model}
-    result |= {"threads": torch.get_num_threads()}
     if "queries" in given.parts:
         measure_queries(given, folder, result)
     if "layers" in given.parts:
         result["layers"] = measure_layers(given, folder)
-        print(json.dumps(result["layers"]["cutoff_layers"]))
+        print(json.dumps(result["layers"]))
         write_result(given.out, result)
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What m3-small-reranker was trained by, from the training files that docs/m3-small-reranker.md names to two deltas:
+# What m3-small-reranker was trained by, from the training files that docs/m3-small-reranker.md names to three deltas:
 #   sh recipes/m3-small-reranker.sh FOLDER_OF_TRAINING_FILES WORK
 set -eu
 data=$1 work=$2 recipes=$(dirname "$0")
@@ -16,5 +16,7 @@ done
 export MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
 trivec train reranker "$work"/mined/*.jsonl.gz --config "$recipes/reranker.yaml" --source-limit 620 --steps 100 \
     --dev-share 0 --out "$work/first"
-trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" --source-limit 420 --steps 300 \
+trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" --source-limit 420 --steps 200 \
     --group-size 6 --batch-size 10 --model "$work/first/model" --dev-share 0 --out "$work/second"
+trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" --source-limit 420 --steps 200 \
+    --group-size 7 --batch-size 9 --seed 1 --model "$work/second/model" --dev-share 0 --out "$work/third"

@@ -37,8 +37,8 @@ def test_all_is_the_sorted_public_names() -> None:
     assert trivec.__all__ == sorted(trivec.__all__)
     assert set(trivec.__all__) == names_for_type_checkers()
     assert set(trivec.__all__) == {
-        "Collection", "Document", "Embeddings", "Encoder", "Fingerprint", "Hit", "Ragged", "Reranker", "TrivecError",
-        "load", "load_reranker", "open", "score", "score_pairs",
+        "AsyncClient", "Client", "Collection", "Document", "Embeddings", "Encoder", "Fingerprint", "Hit", "Ragged",
+        "Reranker", "TrivecError", "load", "load_reranker", "open", "score", "score_pairs",
     }  # fmt: skip
 
 

@@ -16,6 +16,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trivec.client.asynchronous import AsyncClient
+    from trivec.client.synchronous import Client
     from trivec.embeddings import Embeddings
     from trivec.encode.encoder import Encoder
     from trivec.encode.loading import load
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AsyncClient": "trivec.client.asynchronous:AsyncClient",
+    "Client": "trivec.client.synchronous:Client",
     "Collection": "trivec.search.collection:Collection",
     "Document": "trivec.types:Document",
     "Embeddings": "trivec.embeddings:Embeddings",
@@ -50,6 +54,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Collection",
     "Document",
     "Embeddings",

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import trivec
+from trivec.encode import inference
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import ModelError
 from trivec.rerank import remembered
@@ -150,6 +151,19 @@ def test_models_without_such_a_memory_read_whole_rows(
 def test_only_one_logit_is_computed(load: Callable[[str], Reranker]) -> None:
     model = scorer_of(load("gemma")).reader.model  # type: ignore[attr-defined]
     assert tuple(model.get_output_embeddings().weight.shape) == (1, tiny_llms.HIDDEN)
+
+
+def test_products_are_those_of_onednn(
+    load: Callable[[str], Reranker], pairs: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reranker, multiply, counted = load("llama"), inference._multiply, []
+    monkeypatch.setattr(inference, "_multiply", lambda *given: counted.append(1) or multiply(*given))
+    expected = reranker.score_pairs(pairs)
+    assert counted
+    counted.clear()
+    monkeypatch.setattr(inference, "_is_here", lambda: False)
+    np.testing.assert_allclose(reranker.score_pairs(pairs), expected, atol=3e-5)
+    assert not counted
 
 
 def test_batches_that_do_not_fit_are_halved(

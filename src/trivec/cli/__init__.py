@@ -45,6 +45,7 @@ VERBS = (
     Verb("convert", "trivec.cli.convert:convert", "Write a judged set in the layout of BEIR."),
     Verb("compare", "trivec.cli.compare:compare", "Compare what systems found, with significance."),
     Verb("tune", "trivec.cli.tune:tune", "Find how a library is searched best."),
+    Verb("serve", "trivec.cli.serve:serve", "Serve models and libraries over HTTP."),
     Verb("models", "trivec.cli.models:app", "List, fetch, find and export models."),
     Verb("doctor", "trivec.cli.doctor:doctor", "Check this installation."),
 )

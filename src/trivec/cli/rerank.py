@@ -76,8 +76,8 @@ def rerank(
         raise InputError(f"there is no file {groups}: give one JSON object a line, with query and documents")
     if k is not None and k < 1:
         raise InputError(f"k must be at least 1, got {k}")
-    named, lengths = model or DEFAULT_RERANKER, {"max_length": max_length, "query_length": query_length}
-    reranker = load_reranker(named, runtime, device, dtype, None, precision, **lengths)
+    named = model or DEFAULT_RERANKER
+    reranker = load_reranker(named, runtime, device, dtype, None, precision, max_length, query_length)
     bad = BadLines(skip_bad)
     scored = _scored(reranker, read_groups(groups, bad), output.progress)
     if output.as_json:

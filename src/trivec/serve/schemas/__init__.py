@@ -1,0 +1,1 @@
+"""What requests and responses look like, one dialect a file. The descriptions stand in the OpenAPI document."""
