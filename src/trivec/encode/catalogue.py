@@ -132,8 +132,14 @@ MODELS: tuple[KnownModel, ...] = (
 )  # fmt: skip
 
 RERANKERS: tuple[KnownReranker, ...] = (
-    KnownReranker(m3_small_reranker.NAME, "cross-encoder", "100 languages", m3_small_reranker.PARAMETERS, "MIT",
-                  m3_small.MAX_LENGTH),
+    KnownReranker(
+        m3_small_reranker.NAME,
+        "cross-encoder",
+        "100 languages",
+        m3_small_reranker.PARAMETERS,
+        "MIT",
+        m3_small.MAX_LENGTH,
+    ),
     KnownReranker(smollm2.NAME, "language model", "en", smollm2.PARAMETERS, "Apache-2.0", smollm2.MAX_LENGTH),
 )
 
