@@ -24,6 +24,7 @@ from trivec.train.collate import TokenBatch
 from trivec.train.draws import GroupDraws
 from trivec.train.model import TrainableEncoder
 from trivec.train.objectives import GroupCrossEntropy
+from trivec.train.objectives.group_cross_entropy import Teacher
 from trivec.train.pair_batches import PairBatch, PairCollator
 from trivec.train.pair_loss import PairLoss
 from trivec.train.split_batch import Mode, SplitOptions
@@ -46,9 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return make
 
 
-def loss_of(folder: Path, split: SplitOptions | None = None, with_teacher: bool = False) -> PairLoss:
+def loss_of(folder: Path, split: SplitOptions | None = None, teacher: Teacher = "none") -> PairLoss:
     encoder = TrainableEncoder.from_checkpoint(read_classifier(folder), ("dense",), dropout=0.0)
-    return PairLoss(encoder, GroupCrossEntropy(with_teacher), split or SplitOptions())
+    return PairLoss(encoder, GroupCrossEntropy(teacher), split or SplitOptions())
 
 
 def batch_of(folder: Path, count: int = 5) -> PairBatch:
@@ -73,23 +74,45 @@ def test_a_teacher_stands_beside_the_labels() -> None:
     target = (scores / 2).softmax(1).numpy()
     log_student = LOGITS.log_softmax(1).numpy()
     expected = GroupCrossEntropy()(LOGITS[:, :, None]).total.item() - float((target * log_student).sum(1).mean())
-    loss = GroupCrossEntropy(with_teacher=True, teacher_temperature=2.0)(LOGITS[:, :, None], scores)
+    loss = GroupCrossEntropy("kl", teacher_temperature=2.0)(LOGITS[:, :, None], scores)
     assert loss.total.item() == pytest.approx(expected, rel=1e-6)
     assert loss.total.item() == pytest.approx(sum(part.item() for part in loss.parts.values()), rel=1e-6)
 
 
 def test_an_equal_teacher_gives_no_gradient_and_gets_none() -> None:
     student, teacher = LOGITS.clone().requires_grad_(), LOGITS.clone().requires_grad_()
-    with_teacher = GroupCrossEntropy(with_teacher=True)(student[:, :, None], teacher).total
+    with_teacher = GroupCrossEntropy("kl")(student[:, :, None], teacher).total
     (gradient, none) = torch.autograd.grad(with_teacher, [student, teacher], allow_unused=True)
     (of_labels,) = torch.autograd.grad(GroupCrossEntropy()(student[:, :, None]).total, [student])
     torch.testing.assert_close(gradient, of_labels, rtol=0, atol=1e-7)
     assert none is None
 
 
-def test_a_teacher_needs_scores() -> None:
+def test_the_first_stage_stands_beside_the_logits() -> None:
+    scores = torch.tensor([[3.0, 0.0, 1.0], [1.0, 2.0, 0.0]])
+    loss = GroupCrossEntropy("first-stage", teacher_temperature=0.5)(LOGITS[:, :, None], scores)
+    assert loss.total.item() == pytest.approx(GroupCrossEntropy()((LOGITS + 2 * scores)[:, :, None]).total.item())
+    assert loss.parts.keys() == {"labels"}
+    silent = torch.zeros(2, 3, 1, requires_grad=True)
+    (sure,) = torch.autograd.grad(GroupCrossEntropy("first-stage")(silent, 50 * scores).total, [silent])
+    # what the first stage is sure of and right about teaches nothing; where it is wrong, everything is left to learn
+    assert sure[0].abs().max() < 1e-6
+    torch.testing.assert_close(sure[1, :, 0], torch.tensor([-0.5, 0.5, 0.0]))
+
+
+def test_the_first_stage_stands_beside_every_layer() -> None:
+    scores = torch.tensor([[3.0, 0.0, 1.0], [1.0, 2.0, 0.0]])
+    layers = LOGITS.flip(1), LOGITS
+    loss = GroupCrossEntropy("first-stage")(of_layers(*layers), scores)
+    labels = [GroupCrossEntropy()((layer + scores)[:, :, None]).total.item() for layer in layers]
+    assert loss.parts["labels, all layers"].item() == pytest.approx(sum(labels), rel=1e-6)
+    assert loss.parts["teacher"].item() > 0  # the last layer still teaches, and says no more than it knows itself
+
+
+@pytest.mark.parametrize("teacher", ["kl", "first-stage"])
+def test_scores_must_be_there(teacher: Teacher) -> None:
     with pytest.raises(InputError, match="no teacher scores"):
-        GroupCrossEntropy(with_teacher=True)(LOGITS[:, :, None])
+        GroupCrossEntropy(teacher)(LOGITS[:, :, None])
 
 
 def of_layers(*layers: torch.Tensor) -> torch.Tensor:
@@ -115,8 +138,8 @@ def test_every_layer_learns_and_the_last_one_teaches() -> None:
 def test_another_teacher_teaches_the_last_layer_too() -> None:
     scores = torch.tensor([[3.0, 0.0, 1.0], [1.0, 2.0, 0.0]])
     layers = LOGITS.flip(1), LOGITS
-    loss = GroupCrossEntropy(with_teacher=True)(of_layers(*layers), scores)
-    alone = [GroupCrossEntropy(with_teacher=True)(layer[:, :, None], scores).total.item() for layer in layers]
+    loss = GroupCrossEntropy("kl")(of_layers(*layers), scores)
+    alone = [GroupCrossEntropy("kl")(layer[:, :, None], scores).total.item() for layer in layers]
     assert loss.total.item() == pytest.approx(sum(alone), rel=1e-6)
     without = GroupCrossEntropy(from_last=False)(of_layers(*layers))
     assert without.parts.keys() == {"labels", "labels, all layers"}

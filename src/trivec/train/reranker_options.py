@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from cyclopts import Group, Parameter
 
 from trivec.errors import InputError
+from trivec.train.objectives.group_cross_entropy import Teacher
 from trivec.train.option_groups import (
     EVALUATION_GROUP,
     LOSS_GROUP,
@@ -36,12 +37,13 @@ _RATIOS = (2, 4, 8)
 class RerankerLossFields:
     """What is minimised."""
 
-    teacher: Literal["none", "kl"] = "none"
-    """How teacher scores of the data are learned from: not at all, or their
-    distribution beside the labels."""
+    teacher: Teacher = "none"
+    """What scores of the data are for: nothing; learned from beside the labels,
+    as a teacher's distribution (kl); or added to the logits, being those of
+    the search whose results it will read (first-stage)."""
 
     teacher_temperature: float = 1.0
-    """Teacher scores are divided by it."""
+    """These scores are divided by it."""
 
     def __post_init__(self) -> None:
         at_least("teacher_temperature", self.teacher_temperature, 1e-6)

@@ -92,7 +92,7 @@ class RerankerTask:
 
     def _objective(self) -> GroupCrossEntropy:
         loss = self.options.loss
-        return GroupCrossEntropy(loss.teacher == "kl", loss.teacher_temperature)
+        return GroupCrossEntropy(loss.teacher, loss.teacher_temperature)
 
     def batching(self, checkpoint: Checkpoint, ranks: int) -> Batching:
         """How examples become batches."""

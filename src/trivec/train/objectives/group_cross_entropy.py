@@ -1,8 +1,9 @@
-"""What a reranker learns: the positive of a group from its negatives, and a teacher's distribution beside that."""
+"""What a reranker learns: the positive of a group from its negatives, beside a teacher or the search before."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from torch import Tensor
 from trivec.errors import InputError
 from trivec.train.objectives.groups import LossParts
 from trivec.train.objectives.teacher_kl import soft_cross_entropy
+
+Teacher: TypeAlias = Literal["none", "kl", "first-stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,23 @@ class GroupCrossEntropy:
     queries would cost a pass each and are no negatives. Logits are on a scale of their own, so they are not divided
     by a temperature.
 
+    Scores r of the search whose results will be read can stand beside the logits, as they will when results are put in
+    order: L = - log softmax(s + r / T)_0. Then the model learns what that search does not know, as a boosted one does
+    (Hinton 2002's product of experts with one of them fixed), and logits of 0 leave its order as it is.
+
     Where a model gives K logits a pair, one behind each of its layers, the loss is the sum of theirs. Without another
     teacher the last layer, without gradient, teaches all before it:
 
         L = sum over k of - log softmax(s_k)_0 - sum over k < K and the group of softmax(s_K)_i log softmax(s_k)_i
 
     Attributes:
-        with_teacher: learn from teacher scores beside the labels.
+        teacher: what scores of the batches are for: a teacher's distribution (kl) is learned from beside the labels,
+            those of the first stage are added to the logits.
         teacher_temperature: T. 1 takes the scores as logits.
         from_last: layers learn from the last one where nobody else teaches.
     """
 
-    with_teacher: bool = False
+    teacher: Teacher = "none"
     teacher_temperature: float = 1.0
     from_last: bool = True
 
@@ -44,19 +52,27 @@ class GroupCrossEntropy:
         Raises:
             InputError: there shall be a teacher, and the batch has no teacher scores.
         """
+        scores_BG = self._scores(teacher_BG)
         layers = logits_BGK.unbind(dim=2)
         right = torch.zeros(len(logits_BGK), dtype=torch.int64, device=logits_BGK.device)
-        labels = [F.cross_entropy(logits_BG, right) for logits_BG in layers]
+        known_BG = scores_BG if scores_BG is not None and self.teacher == "first-stage" else 0.0
+        labels = [F.cross_entropy(logits_BG + known_BG, right) for logits_BG in layers]
         total, parts = torch.stack(labels).sum(), {"labels": labels[-1].detach()}
         if len(layers) > 1:
             parts["labels, all layers"] = total.detach()
-        if self.with_teacher:
-            if teacher_BG is None:
-                raise InputError("the batch has no teacher scores: give scores for all of its examples, or no teacher")
-            target, taught = (teacher_BG.detach() / self.teacher_temperature).softmax(dim=1), layers
+        if scores_BG is not None and self.teacher == "kl":
+            target, taught = scores_BG.softmax(dim=1), layers
         elif self.from_last and len(layers) > 1:
             target, taught = layers[-1].detach().softmax(dim=1), layers[:-1]
         else:
             return LossParts(total, parts)
         learned = torch.stack([soft_cross_entropy(logits_BG, target) for logits_BG in taught]).sum()
         return LossParts(total + learned, parts | {"teacher": learned.detach()})
+
+    def _scores(self, teacher_BG: Tensor | None) -> Tensor | None:
+        """The scores that count, by the temperature."""
+        if self.teacher == "none":
+            return None
+        if teacher_BG is None:
+            raise InputError("the batch has no teacher scores: give scores for all of its examples, or no teacher")
+        return teacher_BG.detach() / self.teacher_temperature
