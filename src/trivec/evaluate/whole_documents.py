@@ -8,7 +8,7 @@ k1 = 0.9 and b = 0.4.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -45,14 +45,22 @@ class Subwords:
 
 
 class Words:
-    """Terms numbered as they are seen."""
+    """Terms numbered as they are seen.
 
-    def __init__(self) -> None:
+    Args:
+        words_of: the words of a text.
+    """
+
+    def __init__(self, words_of: Callable[[str], Iterable[str]] = words) -> None:
+        self._words_of = words_of
         self._numbers: dict[str, int] = {}
 
     def of(self, texts: Sequence[str]) -> sp.csr_array:
         """(n, V) counts, where V is the number of words seen so far."""
-        rows = [Counter(self._numbers.setdefault(word, len(self._numbers)) for word in words(text)) for text in texts]
+        rows = [
+            Counter(self._numbers.setdefault(word, len(self._numbers)) for word in self._words_of(text))
+            for text in texts
+        ]
         indices = np.asarray([number for row in rows for number in row], np.int64)
         counts = np.asarray([count for row in rows for count in row.values()], np.float32)
         starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
@@ -72,18 +80,27 @@ def rank_documents(
         without_self: leave out a document whose id is that of the query.
     """
     terms: Terms = Subwords(encoder) if baseline.name == BM25_DOCUMENTS else Words()
-    texts, names = judged.texts, [document.id for document in judged.documents]
-    index = Bm25Index()
-    for first in range(0, len(names), _BATCH):
-        batch = names[first : first + _BATCH]
-        index.add(batch, terms.of([texts[name] for name in batch]))
+    names = [document.id for document in judged.documents]
+    index = index_documents(judged, terms)
     rankings: dict[str, Ranking] = {}
-    for query, counts in zip(judged.queries, _rows(terms.of([query.text for query in judged.queries])), strict=True):
+    for query, counts in zip(judged.queries, query_terms(judged, terms), strict=True):
         scores = index.score(counts)
         found = np.flatnonzero(scores)
         rankings[query.id] = best_documents(found, scores[found], names, depth, query.id if without_self else None)
     return rankings
 
 
-def _rows(counts: sp.csr_array) -> Iterable[Mapping[int, float]]:
+def index_documents(judged: JudgedSet, terms: Terms) -> Bm25Index:
+    """An index of a set's documents, numbered as they are there."""
+    texts, names = judged.texts, [document.id for document in judged.documents]
+    index = Bm25Index()
+    for first in range(0, len(names), _BATCH):
+        batch = names[first : first + _BATCH]
+        index.add(batch, terms.of([texts[name] for name in batch]))
+    return index
+
+
+def query_terms(judged: JudgedSet, terms: Terms) -> Iterable[Mapping[int, float]]:
+    """How often each query of a set has each term. To be asked when all documents are indexed."""
+    counts = terms.of([query.text for query in judged.queries])
     return (dict(zip(*row_weights(counts, row), strict=True)) for row in range(counts.shape[0]))
