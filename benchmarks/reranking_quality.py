@@ -2,11 +2,11 @@
 
     python benchmarks/reranking_quality.py --data EVAL_FOLDER --out benchmarks/results/reranking_quality.json
 
-A cross-encoder reads a hundred pairs for each query, so each set gives as many queries as ``--pair-tokens`` allow,
-drawn with one seed, and at least ``--least``. They are answered by the model's own mix; the reranker reads the first
-10, 20, 50 and 100 documents. Each depth stands once as the reranker alone orders it, and once with the first stage's
-scores at the weight that came with the reranker. P values are of paired randomisation over queries. A set that is done
-is written down and not measured again.
+A cross-encoder reads a hundred pairs for each query, so a set gives a sample of its queries, drawn with one seed: the
+more the first stage leaves to gain, the more queries, ``--queries`` times 1 - nDCG@10 and at least ``--least``. They
+are answered by the model's own mix; the reranker reads the first 10, 20, 50 and 100 documents. Each depth stands once
+as the reranker alone orders it, and once with the first stage's scores at the weight that came with the reranker. P
+values are of paired randomisation over queries. A set that is done is written down and not measured again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 import trivec
-from trivec.encode.tokenizer import TextTokenizer
 from trivec.evaluate import EvaluateOptions, JudgedSet, evaluate, read_judged
 from trivec.evaluate.reranked_sets import RerankingOptions
 from trivec.evaluate.significance import difference
@@ -32,24 +31,26 @@ from common import environment, write_result
 SYSTEM, MEASURE, LEVEL = "hybrid", "nDCG@10", 0.05
 
 
-def some_queries(judged: JudgedSet, tokenizer: TextTokenizer, pair_tokens: int, depth: int, least: int) -> JudgedSet:
-    """A sample that costs about so many tokens to read."""
-    drawn = random.Random(0)
-    texts = [document.text for document in drawn.sample(judged.documents, min(100, len(judged.documents)))]
-    lengths = [min(512, len(encoding.ids)) for encoding in tokenizer.pieces(texts)]
-    queries = max(least, int(pair_tokens / (depth * (float(np.mean(lengths)) + 24))))
-    chosen = drawn.sample(judged.queries, min(queries, len(judged.queries)))
+def some_queries(judged: JudgedSet, ndcg: float, most: int, least: int) -> JudgedSet:
+    """A sample that is larger where more can be gained; a larger one holds every smaller one."""
+    queries = list(judged.queries)
+    random.Random(0).shuffle(queries)
+    chosen = queries[: max(least, round(most * (1 - ndcg)))]
     return replace(judged, queries=chosen, relevance={query.id: judged.relevance[query.id] for query in chosen})
 
 
 def measure_set(
-    encoder: trivec.Encoder, reranking: RerankingOptions, judged: JudgedSet, cache: Path | None
+    encoder: trivec.Encoder, reranking: RerankingOptions, judged: JudgedSet, cache: Path | None, most: int, least: int
 ) -> dict[str, Any]:
     """The mix, and every order that the reranker makes of it."""
-    found = evaluate(encoder, judged, EvaluateOptions([SYSTEM], [MEASURE]), cache, reranking=reranking)
+    options = EvaluateOptions([SYSTEM], [MEASURE])
+    whole = evaluate(encoder, judged, options, cache).systems[SYSTEM].measured.means()[MEASURE]
+    some = some_queries(judged, whole, most, least)
+    found = evaluate(encoder, some, options, cache, reranking=reranking)
     before = found.systems[SYSTEM].measured
     result: dict[str, Any] = {
         "queries": len(before.queries),
+        "of": len(judged.queries),
         "documents": len(judged.documents),
         SYSTEM: round(before.means()[MEASURE], 4),
         "orders": {},
@@ -91,12 +92,12 @@ def main() -> None:
     parser.add_argument("--model", default="m3-small")
     parser.add_argument("--reranker", default="m3-small-reranker")
     parser.add_argument("--precision", default="int8", help="of the reranker, and of the model")
-    parser.add_argument("--max-length", type=int, default=256, help="tokens of a pair")
+    parser.add_argument("--max-length", type=int, help="tokens of a pair; without it, the reranker's own")
     parser.add_argument("--sets", nargs="*", help="names; without it all")
     parser.add_argument("--depths", nargs="*", type=int, default=[10, 20, 50, 100])
     parser.add_argument("--first-stages", nargs="*", type=float, help="weights; without it 0 and the reranker's own")
-    parser.add_argument("--pair-tokens", type=int, default=1_000_000, help="of a set, about")
-    parser.add_argument("--least", type=int, default=30, help="queries of a set")
+    parser.add_argument("--queries", type=int, default=2000, help="of a set on which the first stage finds nothing")
+    parser.add_argument("--least", type=int, default=60, help="queries of any set")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -106,13 +107,11 @@ def main() -> None:
     reranking = RerankingOptions(reranker, given.depths, SYSTEM, weights)
     before = json.loads(given.out.read_text()) if given.out is not None and given.out.is_file() else {}
     sets: dict[str, Any] = before.get("sets", {})
-    for folder in sorted(path for path in given.data.iterdir() if path.is_dir()):
-        if folder.name in sets or (given.sets and folder.name not in given.sets):
-            continue
-        judged = read_judged(folder)
-        some = some_queries(judged, encoder.tokenizer, given.pair_tokens, max(given.depths), given.least)
-        sets[folder.name] = measure_set(encoder, reranking, some, given.cache)
-        print(folder.name, json.dumps(sets[folder.name]), flush=True)
+    names = given.sets or sorted(path.name for path in given.data.iterdir() if path.is_dir())
+    for name in (name for name in names if name not in sets):
+        judged = read_judged(given.data / name)
+        sets[name] = measure_set(encoder, reranking, judged, given.cache, given.queries, given.least)
+        print(name, json.dumps(sets[name]), flush=True)
         result = {
             "environment": environment(),
             "model": given.model,

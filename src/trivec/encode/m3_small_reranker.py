@@ -7,7 +7,7 @@ it is not. How it was trained: `docs/m3-small-reranker.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trivec.cache import model_folder
@@ -18,7 +18,7 @@ from trivec.encode.pinned_wheel import whole_folder
 NAME = "m3-small-reranker"
 DELTA_FILE = Path(__file__).with_name("reranker.safetensors")
 PARAMETERS = 117_654_145
-WAYS = {"first_stage": 2.0}
+WAYS: Mapping[str, object] = {"first_stage": 3.0, "max_length": 192, "kept": "best"}
 """How it is best used, see `trivec.rerank.own_ways`: chosen on training pairs that it was not trained on."""
 
 

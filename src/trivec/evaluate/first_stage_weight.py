@@ -16,8 +16,8 @@ from trivec.evaluate.significance import Difference, difference
 from trivec.evaluate.tuning import ndcg_at_10
 from trivec.types import IntArray
 
-WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Of the first stage, both as standard scores: from the reranker alone to hardly it at all."""
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Of the first stage's standard scores beside logits: from the reranker alone to hardly it at all."""
 
 Winner: TypeAlias = Literal["reranker", "first stage", "mix"]
 

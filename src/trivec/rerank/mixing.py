@@ -14,7 +14,8 @@ from trivec.types import FloatArray
 def mixed_scores(logits: FloatArray, first_scores: FloatArray, first_stage: float) -> NDArray[np.float64]:
     """(n,) scores that n documents of one query are ranked by.
 
-    Logits and first scores are made standard scores over these documents, for neither scale is known.
+    Logits count as they are: they say how sure a reranker is, and one that knows nothing about a query changes nothing.
+    First scores are made standard scores over these documents, for their scale is that of any search.
 
     Args:
         logits: (n,) of the reranker.
@@ -28,7 +29,7 @@ def mixed_scores(logits: FloatArray, first_scores: FloatArray, first_stage: floa
     reread = np.asarray(logits, np.float64)
     if not first_stage:
         return reread
-    return _standard(reread) + first_stage * _standard(np.asarray(first_scores, np.float64))
+    return reread + first_stage * _standard(np.asarray(first_scores, np.float64))
 
 
 def check_weight(first_stage: float) -> None:

@@ -38,8 +38,8 @@ class SearchOptions:
         reranker: the name or folder of a model that reads the best hits with the query and puts them in its order, see
             `trivec.rerank`; empty for none.
         depth: how many hits it reads; None is what was tuned for it, else 100.
-        first_stage: weight of the scores before beside its own, both as standard scores of these hits; 0 for its own
-            alone. None is what was tuned for it, else 0.
+        first_stage: weight of the scores before, as standard scores of these hits, beside its logits; 0 for its own
+            alone. None is what was tuned for it, else what it came with.
     """
 
     mode: Mode = "hybrid"
