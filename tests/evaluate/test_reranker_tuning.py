@@ -163,8 +163,9 @@ def test_the_better_stage_has_more_to_say(
 
 def test_the_present_weight_is_the_one_to_beat() -> None:
     read, grades = searched(0.5, 0.5)
-    found = weigh_first_stage(read, grades, np.arange(200) % 5, 20, present=1.0)
-    assert found.present == 1.0 and found.weight > 0
+    present = weigh_first_stage(read, grades, np.arange(200) % 5, 20).weight
+    found = weigh_first_stage(read, grades, np.arange(200) % 5, 20, present=present)
+    assert found.present == present == found.weight > 0
     assert found.before > found.reranker_alone
     assert not found.is_better
 

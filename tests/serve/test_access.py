@@ -210,5 +210,5 @@ def test_the_description_has_an_example_for_every_body(client: TestClient) -> No
 def test_wrong_methods_and_paths(client: TestClient) -> None:
     assert client.get("/v1/embeddings").status_code == 405
     assert client.put("/embed").json()["error"]
-    for path in ("/none", "/v1/../../etc/passwd", "//", "/%00", "/docs", "/redoc"):
+    for path in ("/none", "/v1/../../etc/passwd", "/%2F", "/%00", "/docs", "/redoc"):
         assert client.get(path).status_code in (404, 405)

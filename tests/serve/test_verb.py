@@ -18,6 +18,7 @@ from trivec.serve.options import ServeOptions
     ("words", "told"),
     [
         (["none"], "is no library"),
+        (["none", "--no-page"], "is no library"),
         (["--model", "none-such"], "no model 'none-such'"),
         (["--host", "0.0.0.0"], "--public"),
         (["--port", "99999"], "port"),

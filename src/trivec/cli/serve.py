@@ -40,6 +40,9 @@ class AccessFlags:
     read_only: bool = False
     """Refuse what changes libraries."""
 
+    no_page: bool = False
+    """Leave out the page for people at the server's address."""
+
 
 @Parameter(name="*", group=_LIMITS)
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def serve(
       trivec serve library --host 0.0.0.0 --keys keys
 
     Speaks the dialects of OpenAI, Cohere, Jina and text-embeddings-inference,
-    and its own. /openapi.json describes all routes. The server listens on this
+    and its own. /openapi.json describes all routes, and the address itself, as
+    http://localhost:8000, shows a page to search with. The server listens on this
     machine alone unless told otherwise. SIGTERM or Ctrl-C ends it, when what
     is under way is done.
 
@@ -141,6 +145,7 @@ def serve(
         allowed_hosts=access.allowed_host,
         origins=access.cors,
         read_only=access.read_only,
+        page=not access.no_page,
         log_texts=log_texts,
         drain_s=limits.drain,
     )

@@ -20,12 +20,13 @@ from trivec.serve.dialects import error_response
 from trivec.serve.failures import BadRequest, Failure, NotAllowed, NotFound, Unusable, as_failure
 from trivec.serve.keys import ApiKeys, RequireKey
 from trivec.serve.openapi import describe
+from trivec.serve.page_files import page_files
 from trivec.serve.reading import first_field, validation_message
 from trivec.serve.request_log import ID_HEADER, RequestLog
-from trivec.serve.routes import cohere, documents, encode, health, ingest, libraries, openai, tei
+from trivec.serve.routes import cohere, documents, encode, health, ingest, libraries, openai, overview, page, tei
 from trivec.serve.service import Service
 
-_ROUTERS = (openai, cohere, tei, encode, libraries, ingest, documents, health)
+_ROUTERS = (openai, cohere, tei, encode, libraries, overview, ingest, documents, health)
 _TEI = ("/embed", "/embed_sparse", "/embed_all", "/rerank", "/")
 
 
@@ -54,6 +55,8 @@ def make_app(service: Service, keys: ApiKeys | None = None) -> FastAPI:
     app.state.service = service
     for module in _ROUTERS:
         app.include_router(module.router)
+    if service.options.page:
+        app.include_router(page.router)
     app.add_exception_handler(Failure, _on_failure)
     app.add_exception_handler(TrivecError, _on_failure)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -79,7 +82,7 @@ def _layers(service: Service, keys: ApiKeys | None) -> list[Middleware]:
     if options.allowed_hosts:
         layers.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)))
     if keys:
-        layers.append(Middleware(RequireKey, keys=keys))
+        layers.append(Middleware(RequireKey, keys=keys, readable=page_files() if options.page else ()))
     layers.append(Middleware(WholeBodies, most_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s))
     return layers
 

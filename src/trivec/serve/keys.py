@@ -18,7 +18,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -113,15 +113,22 @@ def _hashed(word: str) -> str:
 
 
 class RequireKey:
-    """Lets requests through that bring a key. Its name goes to ``scope["state"]["key"]``."""
+    """Lets requests through that bring a key. Its name goes to ``scope["state"]["key"]``.
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    Args:
+        app: is asked with a key.
+        keys: the known ones.
+        readable: paths that may be read without one.
+    """
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys, readable: Container[str] = ()) -> None:
         self._app = app
         self._keys = keys
+        self._readable = readable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI asks for."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or self._is_open(scope):
             await self._app(scope, receive, send)
             return
         key = given_key(Headers(scope=scope))
@@ -132,6 +139,10 @@ class RequireKey:
             return
         scope.setdefault("state", {})["key"] = name
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        reads = scope["method"] in ("GET", "HEAD") and scope["path"] in self._readable
+        return reads or scope["path"] in OPEN_PATHS
 
 
 def given_key(headers: Headers) -> str | None:

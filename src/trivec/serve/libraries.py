@@ -33,11 +33,13 @@ class ServedLibrary:
     Attributes:
         name: in requests.
         collection: the library.
+        changes: how many changes were asked for here and came to an end.
     """
 
     def __init__(self, name: str, collection: Collection, metrics: Metrics, read_only: bool = False) -> None:
         self.name = name
         self.collection = collection
+        self.changes = 0
         self._metrics = metrics
         self._read_only = read_only
         self._thread = ThreadPoolExecutor(1, f"trivec-write-{name}")
@@ -73,6 +75,7 @@ class ServedLibrary:
 
     def _written(self) -> None:
         self._waiting -= 1
+        self.changes += 1
 
     def close(self) -> None:
         """Finish what was begun, and close the library."""

@@ -127,6 +127,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def _run(service: Service, keys: ApiKeys, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     config = uvicorn.Config(
         make_app(service, keys),
         access_log=False,
@@ -141,7 +142,8 @@ def _run(service: Service, keys: ApiKeys, listener: socket.socket) -> None:
     try:
         note(
             "listening",
-            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            url=url,
+            page=f"{url}/" if service.options.page else None,
             models=list(service.models.encoders),
             rerankers=list(service.models.rerankers),
             libraries=[library.name for library in service.libraries],

@@ -93,6 +93,7 @@ class ServeOptions:
             ``localhost`` and the like, so that no page of another site can reach the server by a name of its own.
         origins: of pages that browsers may let call the server (CORS).
         read_only: refuse what changes libraries.
+        page: answer ``GET /`` with the page for people.
         log_texts: write messages that may hold texts of users to the log.
         drain_s: how long work may take that is under way when the server is told to end.
     """
@@ -106,5 +107,6 @@ class ServeOptions:
     allowed_hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     read_only: bool = False
+    page: bool = True
     log_texts: bool = False
     drain_s: int = 30

@@ -17,6 +17,7 @@ from trivec.rerank.reranking import reranked
 from trivec.search.collection import Collection
 from trivec.search.explain import Explainer, Explanation
 from trivec.search.hits import Hit
+from trivec.search.named_passages import every_signal, explain_named
 from trivec.search.options import SearchOptions
 from trivec.search.retrieval import retrieve
 from trivec.search.second_stage import SecondStage
@@ -25,6 +26,7 @@ from trivec.serve.libraries import ServedLibrary
 from trivec.serve.metrics import Metrics
 from trivec.serve.models import Models
 from trivec.serve.reranking import Reranking
+from trivec.types import Signal
 
 Answer = TypeVar("Answer")
 
@@ -77,12 +79,7 @@ class Searching:
         available = await self._in_thread(lambda: collection.store.signals)
         if not available:
             return []
-        key = ("search", library.name, options.signals(available))
-
-        def encode(queries: Sequence[str]) -> Embeddings:
-            return collection.encode_queries(queries, options)
-
-        vectors = await self._encoding.encode_queries(collection.encoder, key, encode, [search.query])
+        vectors = await self._encode(library, search.query, options, available)
         depth = search.k if second is None else max(search.k, second.depth)
         with self._metrics.stage("retrieve"):
             hits = await self._in_thread(lambda: _hits(collection, search, vectors, depth))
@@ -97,9 +94,31 @@ class Searching:
         with self._metrics.stage("explain"):
             return await self._in_thread(lambda: [hit.explain() for hit in hits])
 
+    async def explain_named(self, library: ServedLibrary, query: str, names: Sequence[str]) -> list[Explanation | None]:
+        """Why passages answer a query, or do not; see `trivec.search.named_passages.explain_named`."""
+        collection = library.collection
+        available = await self._in_thread(lambda: collection.store.signals)
+        if not available:
+            return [None for _ in names]
+        vectors = await self._encode(library, query, every_signal(collection), available)
+        with self._metrics.stage("explain"):
+            return await self._in_thread(lambda: explain_named(collection, query, vectors, names))
+
     def close(self) -> None:
         """Let threads come to an end."""
         self._threads.shutdown()
+
+    async def _encode(
+        self, library: ServedLibrary, query: str, options: SearchOptions, available: tuple[Signal, ...]
+    ) -> Embeddings:
+        """A query's vectors for a search of a library with these signals."""
+        collection = library.collection
+        key = ("search", library.name, options.signals(available))
+
+        def encode(queries: Sequence[str]) -> Embeddings:
+            return collection.encode_queries(queries, options)
+
+        return await self._encoding.encode_queries(collection.encoder, key, encode, [query])
 
     def _second_stage(self, collection: Collection, options: SearchOptions) -> SecondStage | None:
         if not options.reranker:

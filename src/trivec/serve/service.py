@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from trivec.serve.batcher import Batcher
 from trivec.serve.encoding import Encoding
 from trivec.serve.libraries import Libraries
+from trivec.serve.library_views import LibraryViews
 from trivec.serve.metrics import Metrics
 from trivec.serve.models import Models
 from trivec.serve.options import ServeOptions
@@ -28,6 +29,7 @@ class Service:
         encoding: texts to vectors.
         reranking: pairs to logits.
         searching: queries to hits.
+        views: pictures of libraries as a whole.
     """
 
     def __init__(self, models: Models, libraries: Libraries, metrics: Metrics, options: ServeOptions) -> None:
@@ -39,6 +41,7 @@ class Service:
         self.encoding = Encoding(self._batcher, options.limits, metrics)
         self.reranking = Reranking(self._batcher, options.limits)
         self.searching = Searching(models, self.encoding, self.reranking, metrics)
+        self.views = LibraryViews()
 
     async def close(self) -> None:
         """Finish what is under way, and close all libraries."""

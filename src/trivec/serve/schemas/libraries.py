@@ -152,6 +152,45 @@ class SearchResponse(Answer):
     seconds: float
 
 
+class NamedPassage(Own):
+    """A passage of a document."""
+
+    id: Id = Field(description="Of the document.")
+    number: Annotated[int, Field(ge=0, lt=1 << 31)] = Field(0, description="Of its passages, from 0.")
+
+
+class ExplainRequest(Own):
+    """Passages that a query is held against, found or not."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"query": "when does water boil?", "passages": [{"id": "boiling"}]}]}
+    )
+
+    query: str
+    passages: Annotated[list[NamedPassage], Field(min_length=1, max_length=100)]
+
+
+class ExplainResponse(Answer):
+    """In the order of the passages."""
+
+    explanations: list[dict[str, Any] | None] = Field(description="As of a search; null where there is no passage.")
+
+
+class SearchWay(Answer):
+    """How a library is searched if a request says nothing else."""
+
+    mode: str
+    fusion: str
+    weights: dict[str, float] = Field(description="Of each signal that the library has; 0 takes no part.")
+    candidates: int
+    shortlist: int
+    per_passage: bool
+    reranker: str
+    depth: int | None
+    first_stage: float | None
+    rules: dict[str, dict[str, float]] = Field(description="Each fusion rule with its own weights.")
+
+
 class LibraryAnswer(Answer):
     """A library of this server."""
 
@@ -163,6 +202,7 @@ class LibraryAnswer(Answer):
     bytes: int
     store: str
     read_only: bool
+    search: SearchWay
     languages: dict[str, int] | None = Field(None, description="Documents by the metadata field lang.")
 
 
