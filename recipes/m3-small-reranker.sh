@@ -1,5 +1,6 @@
 #!/bin/sh
-# What m3-small-reranker was trained by, from the training files that docs/m3-small-reranker.md names to three deltas:
+# What m3-small-reranker was trained by, from the training files that docs/m3-small-reranker.md names to four deltas, each
+# beside the model that it leads to:
 #   sh recipes/m3-small-reranker.sh FOLDER_OF_TRAINING_FILES WORK
 set -eu
 data=$1 work=$2 recipes=$(dirname "$0")
@@ -20,3 +21,9 @@ trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" 
     --group-size 6 --batch-size 10 --model "$work/first/model" --dev-share 0 --out "$work/second"
 trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" --source-limit 420 --steps 200 \
     --group-size 7 --batch-size 9 --seed 1 --model "$work/second/model" --dev-share 0 --out "$work/third"
+# what the hybrid search itself mistakes, with its scores beside the logits
+python "$recipes/reranker_groups.py" "$data"/qa.* "$data"/faq.* "$data"/code.* "$data"/bitext.* "$data"/long.* \
+    "$data"/title.* --out "$work/groups" --groups 9600 --less code.tldr_shell=0.3 bitext.ntrex=0.3 qa.en.medquad=0.4
+trivec train reranker "$work"/groups/*.jsonl.gz --config "$recipes/reranker.yaml" --steps 620 --group-size 6 \
+    --batch-size 12 --passage-length 320 --seed 2 --warmup 0.05 --head-learning-rate 2e-4 --teacher first-stage \
+    --teacher-temperature 0.07 --model "$work/third/model" --dev-share 0 --out "$work/fourth"

@@ -27,8 +27,8 @@ class GroupCrossEntropy:
     by a temperature.
 
     Scores r of the search whose results will be read can stand beside the logits, as they will when results are put in
-    order: L = - log softmax(s + r / T)_0. Then the model learns what that search does not know, as a boosted one does
-    (Hinton 2002's product of experts with one of them fixed), and logits of 0 leave its order as it is.
+    order: L = - log softmax(s)_0 - log softmax(s + r / T)_0. The second part teaches what that search does not know, as
+    a boosted model learns what those before it do not; the first keeps the logits worth something by themselves.
 
     Where a model gives K logits a pair, one behind each of its layers, the loss is the sum of theirs. Without another
     teacher the last layer, without gradient, teaches all before it:
@@ -55,11 +55,13 @@ class GroupCrossEntropy:
         scores_BG = self._scores(teacher_BG)
         layers = logits_BGK.unbind(dim=2)
         right = torch.zeros(len(logits_BGK), dtype=torch.int64, device=logits_BGK.device)
-        known_BG = scores_BG if scores_BG is not None and self.teacher == "first-stage" else 0.0
-        labels = [F.cross_entropy(logits_BG + known_BG, right) for logits_BG in layers]
+        labels = [F.cross_entropy(logits_BG, right) for logits_BG in layers]
         total, parts = torch.stack(labels).sum(), {"labels": labels[-1].detach()}
         if len(layers) > 1:
             parts["labels, all layers"] = total.detach()
+        if scores_BG is not None and self.teacher == "first-stage":
+            beside = torch.stack([F.cross_entropy(logits_BG + scores_BG, right) for logits_BG in layers]).sum()
+            total, parts = total + beside, parts | {"beside the first stage": beside.detach()}
         if scores_BG is not None and self.teacher == "kl":
             target, taught = scores_BG.softmax(dim=1), layers
         elif self.from_last and len(layers) > 1:
