@@ -18,7 +18,7 @@ from trivec.encode.pinned_wheel import whole_folder
 NAME = "m3-small-reranker"
 DELTA_FILE = Path(__file__).with_name("reranker.safetensors")
 PARAMETERS = 117_654_145
-WAYS: Mapping[str, object] = {"first_stage": 3.0, "max_length": 192, "kept": "best"}
+WAYS: Mapping[str, object] = {"first_stage": 2.0, "max_length": 192, "kept": "best"}
 """How it is best used, see `trivec.rerank.own_ways`: chosen on training pairs that it was not trained on."""
 
 
