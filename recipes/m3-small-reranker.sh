@@ -24,6 +24,6 @@ trivec train reranker "$work"/hard/*.jsonl.gz --config "$recipes/reranker.yaml" 
 # what the hybrid search itself mistakes, with its scores beside the logits
 python "$recipes/reranker_groups.py" "$data"/qa.* "$data"/faq.* "$data"/code.* "$data"/bitext.* "$data"/long.* \
     "$data"/title.* --out "$work/groups" --groups 9600 --less code.tldr_shell=0.3 bitext.ntrex=0.3 qa.en.medquad=0.4
-trivec train reranker "$work"/groups/*.jsonl.gz --config "$recipes/reranker.yaml" --steps 900 --group-size 6 \
+trivec train reranker "$work"/groups/*.jsonl.gz --config "$recipes/reranker.yaml" --steps 900 --group-size 7 \
     --batch-size 12 --passage-length 320 --seed 2 --warmup 0.05 --head-learning-rate 2e-4 --teacher first-stage \
     --teacher-temperature 0.07 --model "$work/third/model" --dev-share 0 --out "$work/fourth"

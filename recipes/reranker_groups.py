@@ -5,8 +5,9 @@
 Each file is a small collection: its positives and labelled negatives are the documents, its queries are asked, and the
 model's own mix lists the best passages. A query becomes a group of its positive's best passage and others that are
 listed, the highest ones and one from further down, with all their scores as ``pos_scores`` and ``neg_scores``, for
-``trivec train reranker --teacher first-stage``. Groups that the search solves with certainty teach nothing more, so
-they are drawn by what is left to learn in them: - log softmax(scores / T) of the positive.
+``trivec train reranker --teacher first-stage``; and two texts that are not, below all scores, so that the reranker
+learns by itself what has nothing to do with a query. Groups that the search solves with certainty teach nothing more:
+they are drawn by what is left to learn in them, - log softmax(scores / T) of the positive.
 
 A long passage is mostly given as that stretch of 128 tokens that shares the rarest words with the query; the others
 stand as they are, so that both lengths are seen.
@@ -42,6 +43,7 @@ DEPTH, SEEN, LENGTH = 300, 16, 3000
 STRETCH, STEP = 128, 24
 WHOLE_SHARE, HELD_OUT = 0.2, 0.06
 NEAR = 0.75
+BELOW = 0.2
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,15 @@ class Stretch:
         return round(sum(worth[number] for number in set(ids) & worth.keys()), 6)
 
 
-def group(listing: Listing, size: int, cut: Stretch, rng: random.Random) -> dict[str, Any]:
-    """A listing as an example: the first negatives, a labelled one or the next, and one from further down."""
-    first, rest = listing.negatives[: size - 3], listing.negatives[size - 3 :]
+def group(listing: Listing, size: int, others: Sequence[str], cut: Stretch, rng: random.Random) -> dict[str, Any]:
+    """A listing as an example: the first negatives, a labelled one or the next, one from further down, two others."""
+    first, rest = listing.negatives[: size - 5], listing.negatives[size - 5 :]
     known = [negative for negative in rest if negative.labelled][:1] or [rng.choice(rest[:7])]
     deep = rng.choice([negative for negative in rest if negative not in known])
-    chosen = [*first, *known, deep]
+    listed = [*first, *known, deep]
+    below = min(negative.score for negative in listed) - BELOW
+    foreign = [text for text in rng.sample(others, 3) if text != listing.positive][:2]
+    chosen = [*listed, *(Negative(below, text, False) for text in foreign)]
     texts = [listing.positive, *(negative.text for negative in chosen)]
     if rng.random() >= WHOLE_SHARE:
         texts = [cut.of(listing.query, text) for text in texts]
@@ -206,7 +211,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="m3-small")
     parser.add_argument("--groups", type=int, default=9600, help="in all, about")
-    parser.add_argument("--group-size", type=int, default=6)
+    parser.add_argument("--group-size", type=int, default=7)
     parser.add_argument("--most", type=int, default=7000, help="queries of a file")
     parser.add_argument("--less", nargs="*", default=[], metavar="NAME=SHARE", help="files that count less")
     given = parser.parse_args()
@@ -222,13 +227,15 @@ def main() -> None:
         for listing in found
         if not held_out(listing.query) and len(listing.negatives) > given.group_size
     ]
+    everything = sorted({listing.positive for _, _, listing in usable})
     factor, rng = keeping([loss for loss, _, _ in usable], given.groups), random.Random(3)
     for path, found in by_file.items():
-        cut = Stretch(encoder.tokenizer, list(dict.fromkeys(listing.positive for listing in found)))
+        own = list(dict.fromkeys(listing.positive for listing in found))
+        cut, others = Stretch(encoder.tokenizer, own), [*own, *rng.sample(everything, min(len(own), len(everything)))]
         chosen = [listing for loss, place, listing in usable if place == path and rng.random() < factor * loss]
         with gzip.open(given.out / path.name, "wt", encoding="utf-8") as lines:
             for listing in chosen:
-                lines.write(json.dumps(group(listing, given.group_size, cut, rng), ensure_ascii=False) + "\n")
+                lines.write(json.dumps(group(listing, given.group_size, others, cut, rng), ensure_ascii=False) + "\n")
         print(f"{path.name}: {len(chosen)} of {len(found)} queries", flush=True)
     print(f"--teacher-temperature {temperature:.3f}")
 
