@@ -75,11 +75,11 @@ def test_more_hits_than_depth_are_all_read(library: Collection) -> None:
 
 def test_the_first_stage_can_have_a_say(library: Collection) -> None:
     before = library.search(QUERY, k=12)
-    options = library.search_options.changed(first_stage=0.5, depth=12)
+    options = library.search_options.changed(first_stage=20.0, depth=12)
     hits = library.search(QUERY, k=12, options=options, reranker=Reranker(Lengths()))
     old = np.asarray([hit.score for hit in before])
     new = np.asarray([-len(library.splitter.content(hit.passage)) for hit in before])
-    totals = (new - new.mean()) / new.std() + 0.5 * (old - old.mean()) / old.std()
+    totals = new + 20 * (old - old.mean()) / old.std()
     assert [hit.id for hit in hits] == [before[place].id for place in np.argsort(-totals, kind="stable")]
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(totals)[::-1], rtol=1e-5)
 

@@ -12,7 +12,6 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from cyclopts import Group, Parameter
 
 from trivec.errors import InputError
-from trivec.train.objectives.group_cross_entropy import Teacher
 from trivec.train.option_groups import (
     EVALUATION_GROUP,
     LOSS_GROUP,
@@ -37,7 +36,7 @@ _RATIOS = (2, 4, 8)
 class RerankerLossFields:
     """What is minimised."""
 
-    teacher: Teacher = "none"
+    teacher: Literal["none", "kl", "first-stage"] = "none"
     """What scores of the data are for: nothing; learned from beside the labels,
     as a teacher's distribution (kl); or added to the logits, being those of
     the search whose results it will read (first-stage)."""
