@@ -51,13 +51,16 @@ def test_no_stretch_shares_more(query: list[int], document: list[int], length: i
     assert worth(query, document[start : start + length]) == pytest.approx(best)
 
 
-def test_pairs_keep_the_best_stretch_or_the_start(tiny: Callable[[str], Path]) -> None:
+def test_pairs_keep_the_best_stretch_or_the_start(
+    tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
     tiny_tokenizer = TextTokenizer.from_file(tiny("m3") / "tokenizer.json")
     (encoding,) = tiny_tokenizer.pieces(["water boils"])
     document = "the cat sat on the mat " * 10 + "water boils" + " the cat sat on the mat" * 10
     (whole,) = tiny_tokenizer.pieces([document])
     room = len(encoding.ids) + 6
     ((query, best),) = cut_pairs(tiny_tokenizer, [("water boils", document)], 20, room + 6, "best")
+    assert not caplog.records
     ((_, start),) = cut_pairs(tiny_tokenizer, [("water boils", document)], 20, room + 6)
     assert query == encoding.ids
     assert len(best) == len(start) == 12

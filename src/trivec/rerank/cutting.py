@@ -18,7 +18,7 @@ Kept: TypeAlias = Literal["start", "best"]
 def cut_pairs(
     tokenizer: TextTokenizer, pairs: Sequence[tuple[str, str]], query_room: int, room: int, kept: Kept = "start"
 ) -> list[tuple[list[int], list[int]]]:
-    """Tokens of both texts of each pair, without special ones; what is cut is told in the log.
+    """Tokens of both texts of each pair, without special ones; what is cut at its end is told in the log.
 
     A text that stands in several pairs is split into tokens once.
 
@@ -38,8 +38,8 @@ def cut_pairs(
             cut_queries.add(query_text)
             query = query[:query_room]
         left = room - len(query)
-        cut_documents += len(document) > left
         first = best_start(query, document, left) if kept == "best" else 0
+        cut_documents += len(document) > left and kept == "start"  # the best stretch is what was asked for
         cut.append((query, document[first : first + left]))
     if cut_queries:
         logger.warning("%d queries are longer than %d tokens and were cut there", len(cut_queries), query_room)
