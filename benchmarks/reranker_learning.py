@@ -68,14 +68,14 @@ def share_right(right: Any, wrong: Any) -> float:
     return round(float(np.mean((right > wrong) + 0.5 * (right == wrong))), 4)
 
 
-def common_options(steps: int, rate: float) -> tuple[LearningFields, BatchFields]:
+def common_options(steps: int) -> tuple[LearningFields, BatchFields]:
     """What both kinds are trained with."""
-    return LearningFields(learning_rate=rate, steps=steps), BatchFields(batch_size=64, group_size=2)
+    return LearningFields(learning_rate=3e-3, steps=steps), BatchFields(batch_size=64, group_size=2)
 
 
 def cross_encoder(folder: Path, data: str, test: Sequence[dict[str, Any]], seed: int, steps: int) -> float:
     """Share of right answers of a cross-encoder."""
-    learning, batches = common_options(steps, 3e-3)
+    learning, batches = common_options(steps)
     model = tiny_models.write_tiny_m3(folder / "start", seed=seed)
     options = RerankerOptions(
         data=(data,),
@@ -95,7 +95,7 @@ def cross_encoder(folder: Path, data: str, test: Sequence[dict[str, Any]], seed:
 
 def bi_encoder(folder: Path, data: str, test: Sequence[dict[str, Any]], seed: int, steps: int) -> float:
     """Share of right answers of a bi-encoder."""
-    learning, batches = common_options(steps, 3e-3)
+    learning, batches = common_options(steps)
     model = tiny_models.write_tiny_m3(folder / "start-bi", seed=seed)
     options = TrainOptions(
         data=(data,),
@@ -119,7 +119,7 @@ def layers(
     folder: Path, data: str, test: Sequence[dict[str, Any]], seed: int, steps: int, distillation: Any
 ) -> list[float]:
     """Share of right answers behind each layer."""
-    learning, batches = common_options(steps, 3e-3)
+    learning, batches = common_options(steps)
     model = tiny_llms.write_tiny_llm(folder / f"llm-{distillation}", seed=seed)
     options = RerankerOptions(
         data=(data,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +29,21 @@ class SparseVector(Answer):
 
     indices: list[int] = Field(description="Token ids, rising.", examples=[[581, 4343]])
     values: list[float] = Field(description="Their weights, above 0.", examples=[[0.21, 0.33]])
+
+
+_ALWAYS = {
+    401: "There is no key, or a wrong one.",
+    408: "The body came too slowly.",
+    413: "The request is above a limit.",
+    429: "Too much is waiting: ask again after Retry-After seconds.",
+    503: "The server ends, or could not do it in time.",
+}
+
+
+def failures(body: type[Answer], others: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What the routes of a dialect say of failures: those that any request can meet, and others of their own."""
+    texts = {**_ALWAYS, **others}
+    return {status: {"model": body, "description": texts[status]} for status in sorted(texts)}
 
 
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from trivec.serve.schemas.base import Answer, Foreign
+from trivec.serve.schemas.base import Answer, Foreign, failures
 
 
 class DocumentText(Foreign):
@@ -89,16 +89,11 @@ class MessageBody(Answer):
     message: str
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": MessageBody, "description": text}
-    for status, text in {
+ERRORS = failures(
+    MessageBody,
+    {
         400: "The request cannot be read.",
-        401: "There is no key, or a wrong one.",
         404: "There is no such model.",
-        408: "The body came too slowly.",
-        413: "The request is above a limit.",
         422: "The model cannot do that.",
-        429: "Too much is waiting: ask again after Retry-After seconds.",
-        503: "The server ends, or could not do it in time.",
-    }.items()
-}
+    },
+)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from trivec.serve.schemas.base import Answer, Foreign, SparseVector, TextsOrIds
+from trivec.serve.schemas.base import Answer, Foreign, SparseVector, TextsOrIds, failures
 
 
 class EmbeddingsRequest(Foreign):
@@ -102,15 +102,13 @@ class ErrorBody(Answer):
     error: ErrorDetail
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorBody, "description": "The request cannot be read, or asks for what cannot be."},
-    401: {"model": ErrorBody, "description": "There is no key, or a wrong one."},
-    403: {"model": ErrorBody, "description": "The server changes no libraries."},
-    404: {"model": ErrorBody, "description": "There is no such model, library or document."},
-    408: {"model": ErrorBody, "description": "The body came too slowly."},
-    409: {"model": ErrorBody, "description": "Another process writes to the library."},
-    413: {"model": ErrorBody, "description": "The request is above a limit."},
-    422: {"model": ErrorBody, "description": "The model or library cannot do that."},
-    429: {"model": ErrorBody, "description": "Too much is waiting: ask again after Retry-After seconds."},
-    503: {"model": ErrorBody, "description": "The server ends, or could not do it in time."},
-}
+ERRORS = failures(
+    ErrorBody,
+    {
+        400: "The request cannot be read, or asks for what cannot be.",
+        403: "The server changes no libraries.",
+        404: "There is no such model, library or document.",
+        409: "Another process writes to the library.",
+        422: "The model or library cannot do that.",
+    },
+)

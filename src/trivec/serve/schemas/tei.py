@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from trivec.serve.schemas.base import Answer, Foreign, Texts, TextsOrIds
+from trivec.serve.schemas.base import Answer, Foreign, Texts, TextsOrIds, failures
 
 Direction = Literal["left", "right", "Left", "Right"]
 
@@ -95,16 +95,11 @@ class TeiError(Answer):
     error_type: str
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": TeiError, "description": text}
-    for status, text in {
+ERRORS = failures(
+    TeiError,
+    {
         400: "The request cannot be read.",
-        401: "There is no key, or a wrong one.",
         404: "There is no model for that.",
-        408: "The body came too slowly.",
-        413: "The request is above a limit.",
         422: "The request cannot be used, or the model cannot do that.",
-        429: "Too much is waiting: ask again after Retry-After seconds.",
-        503: "The server ends, or could not do it in time.",
-    }.items()
-}
+    },
+)
