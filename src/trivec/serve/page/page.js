@@ -36,6 +36,7 @@ class Page {
     bindDialogs();
     bindTheme(/** @type {HTMLButtonElement} */ (byId("theme")));
     byId("help").addEventListener("click", showKeys);
+    byId("search-form").addEventListener("submit", (event) => event.preventDefault());
     try {
       await this._shelf.load();
     } catch (error) {
@@ -58,13 +59,13 @@ class Page {
   _bind() {
     bindKeys(this._field, () => this._columns);
     this._field.addEventListener("input", () => this._typed(TYPING_MS));
-    byId("search-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this._typed(0);
-    });
-    byId("compare").addEventListener("click", () => this._show(2));
-    byId("to-search").addEventListener("click", () => this._show(1));
-    byId("to-library").addEventListener("click", () => this._view("library"));
+    byId("search-form").addEventListener("submit", () => this._typed(0));
+    const views = { "to-search": () => this._show(1), compare: () => this._show(2), "to-library": () => this._view("library") };
+    for (const [id, show] of Object.entries(views)) {
+      const button = /** @type {HTMLButtonElement} */ (byId(id));
+      button.addEventListener("click", show);
+      button.disabled = false; // a press before there is anything to show would be lost
+    }
     window.addEventListener("popstate", () => this._load());
     WIDE.addEventListener("change", () => this._openDrawers());
   }

@@ -1,4 +1,4 @@
-"""A real browser on a real server, for the tests of the page."""
+"""A real browser on a real server, and what a person does in it, for the tests of the page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Page, expect
 
+from trivec import Document
 from trivec.serve.lifetime import bind
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -26,6 +28,18 @@ SWITCHES = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+QUERY = "the capital city and water"
+KEY = "tv-a-long-and-random-key"
+ATTACK = '<img src=x onerror="window.hurt = 1"><script>window.hurt = 1</script>'
+MORE = [
+    Document("attack", f"water {ATTACK}", ATTACK, {"lang": ATTACK}),
+    Document("hebrew", "המים של ההר והעיר", "מים", {"lang": "he"}),
+    Document("signs", "😀😀 the water of the 😀 river and a city", "😀 water", {"lang": "en"}),
+    Document("long", "night and mountain. " * 50 + "The capital city has water. " + "book of science. " * 30),
+]
+
+Open = Callable[..., Page]
 
 
 def find_chromium(own: str) -> str:
@@ -51,3 +65,24 @@ def served(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(30)
+
+
+def ids(page: Page, column: int = 0) -> list[str]:
+    hits = page.locator(".column").nth(column).locator(".hit")
+    return hits.evaluate_all("hits => hits.map(hit => hit.dataset.id)")
+
+
+def search(page: Page, query: str = QUERY) -> None:
+    page.get_by_role("searchbox").fill(query)
+    expect(page.get_by_role("status").first).to_contain_text("hits in")
+
+
+def explained(page: Page) -> None:
+    """Wait for the words of the hits."""
+    expect(page.locator(".hit mark").first).to_be_visible()
+
+
+def slide(page: Page, name: str, value: float) -> None:
+    page.get_by_role("slider", name=name).evaluate(
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
