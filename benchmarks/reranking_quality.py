@@ -2,11 +2,11 @@
 
     python benchmarks/reranking_quality.py --data EVAL_FOLDER --out benchmarks/results/reranking_quality.json
 
-A cross-encoder reads a hundred pairs for each query, so a set gives a sample of its queries, drawn with one seed: the
-more the first stage leaves to gain, the more queries, ``--queries`` times 1 - nDCG@10 and at least ``--least``. They
-are answered by the model's own mix; the reranker reads the first 10, 20, 50 and 100 documents. Each depth stands once
-as the reranker alone orders it, and once with the first stage's scores at the weight that came with the reranker. P
-values are of paired randomisation over queries. A set that is done is written down and not measured again.
+A cross-encoder reads a hundred pairs for each query, so a set gives a sample of its queries, drawn with one seed: a
+larger sample holds every smaller one. They are answered by the model's own mix; the reranker reads the first 10, 20, 50
+and 100 documents. Each depth stands once as the reranker alone orders it, and once with the first stage's scores at the
+weight that came with the reranker. P values are of paired randomisation over queries. A set that is done is written
+down and not measured again, unless more of its queries are asked for; with ``--cache`` no pair is read twice.
 """
 
 from __future__ import annotations
@@ -31,22 +31,20 @@ from common import environment, write_result
 SYSTEM, MEASURE, LEVEL = "hybrid", "nDCG@10", 0.05
 
 
-def some_queries(judged: JudgedSet, ndcg: float, most: int, least: int) -> JudgedSet:
-    """A sample that is larger where more can be gained; a larger one holds every smaller one."""
+def some_queries(judged: JudgedSet, many: int) -> JudgedSet:
+    """A sample; a larger one holds every smaller one."""
     queries = list(judged.queries)
     random.Random(0).shuffle(queries)
-    chosen = queries[: max(least, round(most * (1 - ndcg)))]
+    chosen = queries[:many]
     return replace(judged, queries=chosen, relevance={query.id: judged.relevance[query.id] for query in chosen})
 
 
 def measure_set(
-    encoder: trivec.Encoder, reranking: RerankingOptions, judged: JudgedSet, cache: Path | None, most: int, least: int
+    encoder: trivec.Encoder, reranking: RerankingOptions, judged: JudgedSet, cache: Path | None, many: int
 ) -> dict[str, Any]:
     """The mix, and every order that the reranker makes of it."""
     options = EvaluateOptions([SYSTEM], [MEASURE])
-    whole = evaluate(encoder, judged, options, cache).systems[SYSTEM].measured.means()[MEASURE]
-    some = some_queries(judged, whole, most, least)
-    found = evaluate(encoder, some, options, cache, reranking=reranking)
+    found = evaluate(encoder, some_queries(judged, many), options, cache, reranking=reranking)
     before = found.systems[SYSTEM].measured
     result: dict[str, Any] = {
         "queries": len(before.queries),
@@ -96,8 +94,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="names; without it all")
     parser.add_argument("--depths", nargs="*", type=int, default=[10, 20, 50, 100])
     parser.add_argument("--first-stages", nargs="*", type=float, help="weights; without it 0 and the reranker's own")
-    parser.add_argument("--queries", type=int, default=2000, help="of a set on which the first stage finds nothing")
-    parser.add_argument("--least", type=int, default=60, help="queries of any set")
+    parser.add_argument("--queries", type=int, default=400, help="of each set")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -108,9 +105,11 @@ def main() -> None:
     before = json.loads(given.out.read_text()) if given.out is not None and given.out.is_file() else {}
     sets: dict[str, Any] = before.get("sets", {})
     names = given.sets or sorted(path.name for path in given.data.iterdir() if path.is_dir())
-    for name in (name for name in names if name not in sets):
+    for name in names:
         judged = read_judged(given.data / name)
-        sets[name] = measure_set(encoder, reranking, judged, given.cache, given.queries, given.least)
+        if name in sets and sets[name]["queries"] >= min(given.queries, len(judged.queries)):
+            continue
+        sets[name] = measure_set(encoder, reranking, judged, given.cache, given.queries)
         print(name, json.dumps(sets[name]), flush=True)
         result = {
             "environment": environment(),

@@ -16,13 +16,27 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+
+from tiny_tokenizers import (
+    BERT_NAMES,
+    MAX_LENGTH,
+    XLMR_NAMES,
+    byte_level_tokenizer,
+    byte_level_vocabulary,
+    unigram_tokenizer,
+    unigram_vocabulary,
+    wordpiece_tokenizer,
+    wordpiece_vocabulary,
+    write_json,
+    write_tokenizer,
+)
 
 Tensors = dict[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -34,7 +48,6 @@ HIDDEN = 32
 LAYERS = 2
 ATTENTION_HEADS = 4
 INTERMEDIATE = 64
-MAX_LENGTH = 512
 POOLINGS: dict[Pooling, str] = {
     "cls": "pooling_mode_cls_token",
     "mean": "pooling_mode_mean_tokens",
@@ -43,36 +56,6 @@ POOLINGS: dict[Pooling, str] = {
     "weightedmean": "pooling_mode_weightedmean_tokens",
     "lasttoken": "pooling_mode_lasttoken",
 }
-
-XLMR_NAMES = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
-BERT_NAMES = {"cls": "[CLS]", "pad": "[PAD]", "sep": "[SEP]", "unk": "[UNK]", "mask": "[MASK]"}
-
-LATIN = "abcdefghijklmnopqrstuvwxyz"
-DIGITS = "0123456789"
-PUNCTUATION = ".,!?-:;'\"()[]/%&+=_@#*<>。、「」،؟।"
-ACCENTED = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžčřąęłńśźżğışățđ"
-OTHER_SCRIPTS = (
-    "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ"
-    "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґ"
-    "אבגדהוזחטיךכלםמןנסעףפץצקרשת"
-    "ابتثجحخدذرزسشصضطظعغفقكلمنهويىةءآأإئؤگچپژی"
-    "अआइईउऊएऐओऔकखगघचछजझटठडढणतथदधनपफबभमयरलवशषसहािीुूृेैोौं़्"
-    "กขคงจชซญดตถทธนบปผพฟภมยรลวศสหอะาิีึืุูเแโใไ่้์็ั"
-    "あいうえおかがきくけこさしすせそただちっつてでとどなにねのはばひふへほまみめもやゆよらりるれろわをん"
-    "アイウエオカキクグコサシジスタットドナニネノハバフマメモラリルレロンー"
-    "的一是不了人我在有他这中大来上国学生日本東京语語文字山水火木金土天气今明图書书馆館"
-    "가고그기나는다도라로를리마만모무물바보사서수시아안어에여오요우울은을의이인자장전정제주지하학한해"
-)
-ENGLISH = (
-    "the of and to in is that it for was on are with as at be this have from or by not what "
-    "where who how when capital city country river mountain book library science water night"
-)
-EUROPEAN = (
-    "der die das und ist la le les de et est el los en que il di che não uma och att jest "
-    "hauptstadt ville ciudad città stadt и в не на что это город столица река και το της πόλη"
-)
-WORDS = tuple(dict.fromkeys(f"{ENGLISH} {EUROPEAN}".split()))
-LETTERS = tuple(dict.fromkeys(LATIN + DIGITS + PUNCTUATION + ACCENTED + OTHER_SCRIPTS))
 
 
 def write_tiny_m3(
@@ -98,7 +81,7 @@ def write_tiny_m3(
     tokenizer = unigram_tokenizer(vocabulary)
     config = _config("xlm-roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype)
     _write_encoder(folder, config, dtype, weights, seed)
-    _write_tokenizer(folder, tokenizer, XLMR_NAMES, "XLMRobertaTokenizer")
+    write_tokenizer(folder, tokenizer, XLMR_NAMES, "XLMRobertaTokenizer")
     _write_sentence_transformers(folder, "cls", HIDDEN, normalize=True)
     if heads is not None:
         _write_heads(folder, heads, multi_width, dtype, seed + 1)
@@ -134,7 +117,7 @@ def write_tiny_bert(
     vocabulary = wordpiece_vocabulary()
     config = _config("bert", len(vocabulary), pad=0, positions=MAX_LENGTH, token_types=2, dtype=dtype)
     _write_encoder(folder, config, dtype, weights, seed)
-    _write_tokenizer(folder, wordpiece_tokenizer(vocabulary), BERT_NAMES, "BertTokenizer", do_lower_case=True)
+    write_tokenizer(folder, wordpiece_tokenizer(vocabulary), BERT_NAMES, "BertTokenizer", do_lower_case=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     if layout == "sentence-transformers":
         dense_width = HIDDEN // 2 if dense_module else None
@@ -149,8 +132,8 @@ def write_tiny_roberta(
     vocabulary, merges = byte_level_vocabulary()
     config = _config("roberta", len(vocabulary), pad=1, positions=MAX_LENGTH + 2, token_types=1, dtype=dtype)
     _write_encoder(folder, config, dtype, weights, seed)
-    _write_tokenizer(folder, byte_level_tokenizer(vocabulary, merges), XLMR_NAMES, "RobertaTokenizer")
-    _write_json(folder / "vocab.json", {piece: number for number, piece in enumerate(vocabulary)})
+    write_tokenizer(folder, byte_level_tokenizer(vocabulary, merges), XLMR_NAMES, "RobertaTokenizer")
+    write_json(folder / "vocab.json", {piece: number for number, piece in enumerate(vocabulary)})
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *map(" ".join, merges)]) + "\n", encoding="utf-8")
     return folder
 
@@ -184,8 +167,26 @@ def write_tiny_reranker(
     config = json.loads((folder / "config.json").read_text("utf-8"))
     labels = {str(number): f"LABEL_{number}" for number in range(outputs)}
     config |= {"architectures": [name], "id2label": labels, "label2id": {name: int(n) for n, name in labels.items()}}
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     return folder
+
+
+def write_tiny_reranker_delta(path: Path, base: Path, seed: int = 0) -> Path:
+    """Of an encoder, a delta that makes a reranker of it: an update of one weight, and a head."""
+    random = np.random.RandomState(seed)
+    width = json.loads((base / "config.json").read_text("utf-8"))["hidden_size"]
+    name = "encoder.layer.0.attention.self.query.weight"
+    tensors = {
+        f"{name}.lora_a": random.normal(size=(2, width)),
+        f"{name}.lora_b": random.normal(size=(width, 2)),
+        "inner.weight": random.normal(size=(width, width)),
+        "inner.bias": random.normal(size=width),
+        "last.weight": random.normal(size=(1, width)),
+        "last.bias": random.normal(size=1),
+    }
+    halves = {key: value.astype(np.float16) for key, value in tensors.items()}
+    save_file(halves, path, metadata={"format": "pt", "scale": "0.5"})
+    return path
 
 
 def checkpoint_digest(folder: Path) -> str:
@@ -290,7 +291,7 @@ def _reach(name: str) -> float:
 
 def _write_encoder(folder: Path, config: Mapping[str, Any], dtype: Dtype, weights: WeightsFile, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     name = "model.safetensors" if weights == "safetensors" else "pytorch_model.bin"
     _write_tensors(folder / name, _draw(_encoder_shapes(config), seed), dtype)
 
@@ -345,13 +346,13 @@ def _write_sentence_transformers(
     modules = ["Transformer", "Pooling"]
     modules += ["Dense"] if dense_width is not None else []
     modules += ["Normalize"] if normalize else []
-    _write_json(folder / "modules.json", [_module(number, name, release) for number, name in enumerate(modules)])
-    _write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_LENGTH, "do_lower_case": False})
-    _write_json(
+    write_json(folder / "modules.json", [_module(number, name, release) for number, name in enumerate(modules)])
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": MAX_LENGTH, "do_lower_case": False})
+    write_json(
         folder / "config_sentence_transformers.json",
         {"prompts": dict(prompts or {}), "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
-    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width, release))
+    write_json(folder / "1_Pooling" / "config.json", _pooling_config(pooling, width, release))
     if dense_width is not None:
         _write_dense_module(folder / "2_Dense", width, dense_width, seed)
 
@@ -381,190 +382,5 @@ def _write_dense_module(folder: Path, width_in: int, width_out: int, seed: int) 
         "bias": True,
         "activation_function": "torch.nn.modules.activation.Tanh",
     }
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     _write_tensors(folder / "model.safetensors", tensors, "float32")
-
-
-def unigram_vocabulary() -> list[tuple[str, float]]:
-    """Pieces and scores in XLM-RoBERTa's order: `<s> <pad> </s> <unk>`, best score first, then `<mask>`."""
-    pieces = [f"▁{word}" for word in WORDS] + ["▁", *LETTERS, *LATIN.upper()]
-    pieces += [f"▁{letter}" for letter in LATIN]
-    pieces = list(dict.fromkeys(pieces))
-    first = [(XLMR_NAMES[name], 0.0) for name in ("cls", "pad", "sep", "unk")]
-    scored = [(piece, round(-5.0 - 0.01 * rank, 2)) for rank, piece in enumerate(pieces)]
-    return [*first, *scored, (XLMR_NAMES["mask"], 0.0)]
-
-
-def unigram_tokenizer(vocabulary: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    """Content of XLM-RoBERTa's `tokenizer.json`, with NFKC in place of sentencepiece's own normalizer."""
-    space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
-    numbers = {name: number for number, (name, _) in enumerate(vocabulary)}
-    return {
-        **_tokenizer_frame(XLMR_NAMES, numbers),
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "NFKC"},
-                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
-            ],
-        },
-        "pre_tokenizer": space,
-        "decoder": space,
-        "model": {
-            "type": "Unigram",
-            "unk_id": 3,
-            "vocab": [list(row) for row in vocabulary],
-            "byte_fallback": False,
-        },
-    }
-
-
-def wordpiece_vocabulary() -> list[str]:
-    """Pieces in the order of `vocab.txt`."""
-    words = [word for word in WORDS if word.isascii()]
-    pieces = [*BERT_NAMES.values(), *words, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-    return sorted(dict.fromkeys(pieces), key=lambda piece: piece not in BERT_NAMES.values())
-
-
-def wordpiece_tokenizer(vocabulary: Sequence[str]) -> dict[str, Any]:
-    """Content of BERT's uncased `tokenizer.json`."""
-    numbers = {piece: number for number, piece in enumerate(vocabulary)}
-    return {
-        **_tokenizer_frame(BERT_NAMES, numbers),
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": True,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": BERT_NAMES["unk"],
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": numbers,
-        },
-    }
-
-
-def byte_level_vocabulary() -> tuple[list[str], list[tuple[str, str]]]:
-    """The 256 byte symbols and the merges that spell the English words, as RoBERTa orders them."""
-    merges: list[tuple[str, str]] = []
-    for word in ENGLISH.split():
-        piece = "Ġ"
-        for letter in word:
-            merges.append((piece, letter))
-            piece += letter
-    merges = list(dict.fromkeys(merges))
-    names = [XLMR_NAMES[name] for name in ("cls", "pad", "sep", "unk")]
-    return [*names, *_byte_symbols(), *map("".join, merges), XLMR_NAMES["mask"]], merges
-
-
-def _byte_symbols() -> list[str]:
-    """GPT-2's alphabet: bytes that print stand for themselves, the others for letters from U+0100 on."""
-    printing = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = len(set(range(256)) - set(printing))
-    return [*map(chr, printing), *map(chr, range(0x100, 0x100 + others))]
-
-
-def byte_level_tokenizer(vocabulary: Sequence[str], merges: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Content of RoBERTa's `tokenizer.json`."""
-    numbers = {piece: number for number, piece in enumerate(vocabulary)}
-    return {
-        **_tokenizer_frame(XLMR_NAMES, numbers),
-        "normalizer": None,
-        "pre_tokenizer": {
-            "type": "ByteLevel",
-            "add_prefix_space": False,
-            "trim_offsets": True,
-            "use_regex": True,
-        },
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [XLMR_NAMES["sep"], numbers[XLMR_NAMES["sep"]]],
-            "cls": [XLMR_NAMES["cls"], numbers[XLMR_NAMES["cls"]]],
-            "trim_offsets": True,
-            "add_prefix_space": False,
-        },
-        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "vocab": numbers,
-            "merges": [list(pair) for pair in merges],
-        },
-    }
-
-
-def _tokenizer_frame(names: Mapping[str, str], numbers: Mapping[str, int]) -> dict[str, Any]:
-    """What all three have: the special tokens, and the template that puts them around one text or two."""
-    second_type = 1 if names is BERT_NAMES else 0
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": numbers[name],
-                "content": name,
-                "single_word": False,
-                "lstrip": name == "<mask>",
-                "rstrip": False,
-                "normalized": False,
-                "special": True,
-            }
-            for name in sorted(names.values(), key=lambda name: numbers[name])
-        ],
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": _template(names, "A"),
-            "pair": [
-                *_template(names, "A"),
-                *([_special(names["sep"])] if names is XLMR_NAMES else []),
-                {"Sequence": {"id": "B", "type_id": second_type}},
-                _special(names["sep"], second_type),
-            ],
-            "special_tokens": {
-                name: {"id": name, "ids": [numbers[name]], "tokens": [name]} for name in (names["cls"], names["sep"])
-            },
-        },
-    }
-
-
-def _template(names: Mapping[str, str], text: str) -> list[dict[str, Any]]:
-    return [_special(names["cls"]), {"Sequence": {"id": text, "type_id": 0}}, _special(names["sep"])]
-
-
-def _special(name: str, type_id: int = 0) -> dict[str, Any]:
-    return {"SpecialToken": {"id": name, "type_id": type_id}}
-
-
-def _write_tokenizer(
-    folder: Path,
-    content: Mapping[str, Any],
-    names: Mapping[str, str],
-    tokenizer_class: str,
-    do_lower_case: bool = False,
-) -> None:
-    tokens = {f"{role}_token": name for role, name in names.items()}
-    if names is XLMR_NAMES:
-        tokens |= {"bos_token": names["cls"], "eos_token": names["sep"]}
-    config: dict[str, Any] = {**tokens, "tokenizer_class": tokenizer_class, "model_max_length": MAX_LENGTH}
-    if do_lower_case:
-        config |= {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
-    _write_json(folder / "tokenizer.json", content)
-    _write_json(folder / "tokenizer_config.json", {**config, "clean_up_tokenization_spaces": True})
-    _write_json(folder / "special_tokens_map.json", tokens)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from trivec.encode.training_free import orthonormal_rows
 from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import write_tensors
 
-import tiny_models
+import tiny_tokenizers
 
 Same = Callable[..., None]
 
@@ -60,7 +60,7 @@ def pack_four_bits(values: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 def write_packed(lost: str = "", version: int = 1, block: int = 32) -> tuple[bytes, dict[str, np.ndarray]]:
     """A file in the format that `packed_e5` describes, and its tensors. ``lost`` is left out."""
-    pieces = tiny_models.unigram_vocabulary()
+    pieces = tiny_tokenizers.unigram_vocabulary()
     vocabulary, random = len(pieces) + 3, np.random.RandomState(0)
     tensors, stored = {}, {}
     for name, shape in tensor_shapes(vocabulary):
@@ -124,8 +124,8 @@ def test_sizes_and_vocabulary_are_read(packed: bytes) -> None:
     )  # fmt: skip
     assert model.epsilon == 1e-12
     assert model.special == SPECIAL
-    assert [text for text, _ in model.pieces] == [text for text, _ in tiny_models.unigram_vocabulary()]
-    assert model.pieces[9][1] == pytest.approx(tiny_models.unigram_vocabulary()[9][1], abs=1e-6)
+    assert [text for text, _ in model.pieces] == [text for text, _ in tiny_tokenizers.unigram_vocabulary()]
+    assert model.pieces[9][1] == pytest.approx(tiny_tokenizers.unigram_vocabulary()[9][1], abs=1e-6)
 
 
 def test_the_converted_folder_runs_on_onnx_and_torch(packed: bytes, tmp_path: Path, same_vectors: Same) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import trivec
 from trivec.cache import model_folder
 from trivec.encode import m3_small
 from trivec.encode import m3_small_reranker as maker
+from trivec.encode.delta_reranker import is_made_of
 from trivec.errors import CorruptModelError
 from trivec.rerank.own_ways import OwnWays, read_own_ways
 
@@ -28,26 +28,8 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
-def write_delta(path: Path, base: Path, seed: int = 0) -> Path:
-    """An update of one weight, and a head."""
-    random = np.random.RandomState(seed)
-    width = json.loads((base / "config.json").read_text("utf-8"))["hidden_size"]
-    name = "encoder.layer.0.attention.self.query.weight"
-    tensors = {
-        f"{name}.lora_a": random.normal(size=(2, width)),
-        f"{name}.lora_b": random.normal(size=(width, 2)),
-        "inner.weight": random.normal(size=(width, width)),
-        "inner.bias": random.normal(size=width),
-        "last.weight": random.normal(size=(1, width)),
-        "last.bias": random.normal(size=1),
-    }
-    halves = {key: value.astype(np.float16) for key, value in tensors.items()}
-    save_file(halves, path, metadata={"format": "pt", "scale": "0.5"})
-    return path
-
-
 def test_the_folder_is_a_cross_encoder_with_the_update_merged(base: Path, tmp_path: Path) -> None:
-    delta = write_delta(tmp_path / "delta.safetensors", base)
+    delta = tiny_models.write_tiny_reranker_delta(tmp_path / "delta.safetensors", base)
     maker.convert(base, tmp_path / "made", delta)
     tensors, update = load_file(tmp_path / "made" / "model.safetensors"), load_file(delta)
     name = "encoder.layer.0.attention.self.query.weight"
@@ -60,6 +42,21 @@ def test_the_folder_is_a_cross_encoder_with_the_update_merged(base: Path, tmp_pa
     assert reranker.first_stage == maker.WAYS["first_stage"]
     assert np.ptp(reranker.score_pairs(PAIRS)) > 1e-3
     assert (tmp_path / "made" / "NOTICE").read_text("utf-8").endswith("of the backbone")
+
+
+def test_a_folder_of_another_delta_or_way_is_made_anew(base: Path, tmp_path: Path) -> None:
+    delta, other = (
+        tiny_models.write_tiny_reranker_delta(tmp_path / "a.safetensors", base),
+        tiny_models.write_tiny_reranker_delta(tmp_path / "b.safetensors", base, seed=1),
+    )
+    made = tmp_path / "made"
+    maker.convert(base, made, delta)
+    assert is_made_of(made, delta, maker.WAYS)
+    assert not is_made_of(made, other, maker.WAYS)
+    assert not is_made_of(made, delta, {"first_stage": 1.0})
+    assert not is_made_of(tmp_path, delta, maker.WAYS)
+    (made / "reranker.json").write_text("{", "utf-8")
+    assert not is_made_of(made, delta, maker.WAYS)
 
 
 def test_a_delta_of_an_encoder_makes_none(base: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ DELTA_NAME = "delta.safetensors"
 
 _NOTICE = """\
 Head and low-rank updates (delta.safetensors, merged into model.safetensors): trivec, MIT License. The texts that they
-were trained on, with their licences and credits: docs/m3-small-reranker.md in trivec's repository. What they were added
-to:
+were trained on, with their licences and credits: the model's page under docs/ in trivec's repository. What they were
+added to:
 
 """
 
@@ -46,7 +46,12 @@ def write_reranker(base: Path, delta_file: Path, ways: Mapping[str, object], not
     (folder / "NOTICE").write_text(_NOTICE + notice, encoding="utf-8")
 
 
-def has_delta(folder: Path, delta_file: Path) -> bool:
-    """Whether a folder was made with this very delta."""
-    made_with = folder / DELTA_NAME
-    return made_with.is_file() and made_with.read_bytes() == delta_file.read_bytes()
+def is_made_of(folder: Path, delta_file: Path, ways: Mapping[str, object]) -> bool:
+    """Whether a folder was written from this very delta, and says to be used so."""
+    made_with, told = folder / DELTA_NAME, folder / plain.RERANKER_FILE
+    if not (made_with.is_file() and made_with.read_bytes() == delta_file.read_bytes()):
+        return False
+    try:
+        return plain.read_json(told) == ways
+    except CorruptModelError:
+        return False

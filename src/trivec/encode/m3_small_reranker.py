@@ -12,19 +12,19 @@ from pathlib import Path
 
 from trivec.cache import model_folder
 from trivec.encode import m3_small
-from trivec.encode.delta_reranker import has_delta, write_reranker
+from trivec.encode.delta_reranker import is_made_of, write_reranker
 from trivec.encode.pinned_wheel import whole_folder
 
 NAME = "m3-small-reranker"
 DELTA_FILE = Path(__file__).with_name("reranker.safetensors")
 PARAMETERS = 117_654_145
-WAYS: Mapping[str, object] = {"first_stage": 2.0, "max_length": 192, "kept": "best"}
+WAYS: Mapping[str, object] = {"first_stage": 2.0, "max_length": 144, "kept": "best"}
 """How it is best used, see `trivec.rerank.own_ways`: chosen on training pairs that it was not trained on."""
 
 
 def is_current(folder: Path, name: str = NAME) -> bool:
     """Whether a folder holds the model as this release makes it."""
-    return has_delta(folder, DELTA_FILE)
+    return is_made_of(folder, DELTA_FILE, WAYS)
 
 
 def fetch(
