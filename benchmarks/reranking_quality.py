@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--first-stages", nargs="*", type=float, help="weights; without it 0 and the reranker's own")
     parser.add_argument("--queries", type=int, default=400, help="of each set")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     encoder = trivec.load(given.model, precision=given.precision)
     reranker = trivec.load_reranker(given.reranker, precision=given.precision, max_length=given.max_length)

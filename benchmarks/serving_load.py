@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each load")
     parser.add_argument("--requests", type=int, default=20_000, help="for the memory")
     parser.add_argument("--library-set", default="facqa_id", help="its documents are searched")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     queries = some_queries(given.data, 400)
     encoder = trivec.load(given.model)

@@ -300,13 +300,21 @@ class Collection:
         return reranker.name
 
     def _hits(self, query: str, vectors: Embeddings, k: int, where: Filter | None, options: SearchOptions) -> list[Hit]:
-        explain, content, second = Explainer(self, query, vectors), self.splitter.content, self.second_stage(options)
-        found = retrieve(self.store, vectors, k if second is None else max(k, second.depth), where, options)
-        hits = [
+        second = self.second_stage(options)
+        if second is None:
+            return self.first_hits(query, vectors, k, where, options)
+        hits = self.first_hits(query, vectors, max(k, second.depth), where, options)
+        return second.reranker.rank(query, hits, k, first_stage=second.first_stage)
+
+    def first_hits(
+        self, query: str, vectors: Embeddings, k: int, where: Filter | None, options: SearchOptions
+    ) -> list[Hit]:
+        """The best documents by the first stage alone, for a query with these vectors (one row)."""
+        explain, content = Explainer(self, query, vectors), self.splitter.content
+        return [
             Hit(rank, one.score, one.passage, one.signals, one.contributions, explain, content=content(one.passage))
-            for rank, one in enumerate(found, start=1)
+            for rank, one in enumerate(retrieve(self.store, vectors, k, where, options), start=1)
         ]
-        return hits if second is None else second.reranker.rank(query, hits, k, first_stage=second.first_stage)
 
     # -- life ----------------------------------------------------------------------------------------------
 

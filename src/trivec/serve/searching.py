@@ -15,11 +15,10 @@ from trivec.embeddings import Embeddings
 from trivec.index import Filter
 from trivec.rerank.reranking import reranked
 from trivec.search.collection import Collection
-from trivec.search.explain import Explainer, Explanation
+from trivec.search.explain import Explanation
 from trivec.search.hits import Hit
 from trivec.search.named_passages import every_signal, explain_named
 from trivec.search.options import SearchOptions
-from trivec.search.retrieval import retrieve
 from trivec.search.second_stage import SecondStage
 from trivec.serve.encoding import Encoding
 from trivec.serve.libraries import ServedLibrary
@@ -82,7 +81,9 @@ class Searching:
         vectors = await self._encode(library, search.query, options, available)
         depth = search.k if second is None else max(search.k, second.depth)
         with self._metrics.stage("retrieve"):
-            hits = await self._in_thread(lambda: _hits(collection, search, vectors, depth))
+            hits = await self._in_thread(
+                lambda: collection.first_hits(search.query, vectors, depth, search.where, options)
+            )
         if second is None or not hits:
             return hits[: search.k]
         found = await self._reranking.rerank(second.reranker, search.query, [hit.content for hit in hits])
@@ -127,12 +128,3 @@ class Searching:
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-def _hits(collection: Collection, search: Search, vectors: Embeddings, depth: int) -> list[Hit]:
-    explain, content = Explainer(collection, search.query, vectors), collection.splitter.content
-    found = retrieve(collection.store, vectors, depth, search.where, search.options)
-    return [
-        Hit(rank, one.score, one.passage, one.signals, one.contributions, explain, content=content(one.passage))
-        for rank, one in enumerate(found, start=1)
-    ]
