@@ -38,6 +38,8 @@ from common import environment, write_result
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+import tiny_vocabularies
+
 import tiny_llms
 import tiny_models
 
@@ -148,7 +150,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     result: dict[str, Any] = {"environment": environment("torch"), "steps": given.steps}
-    words = [word for word in tiny_llms.WORDS if word in tiny_models.WORDS and len(word) > 2][:12]
+    words = [word for word in tiny_llms.WORDS if word in tiny_vocabularies.WORDS and len(word) > 2][:12]
     for seed in range(given.seeds):
         test = groups(words, 500, 1000 + seed)
         with tempfile.TemporaryDirectory() as name:

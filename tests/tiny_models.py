@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from tiny_tokenizers import (
+from tiny_vocabularies import (
     BERT_NAMES,
     MAX_LENGTH,
     XLMR_NAMES,

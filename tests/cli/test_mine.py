@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_runs import Run, write_jsonl
 
+import tiny_vocabularies
 import trivec
 from trivec.data.mining import index, mining
 
@@ -21,7 +22,7 @@ import tiny_models
 @pytest.fixture
 def pairs(workplace: Path) -> Path:
     """Sixty examples of made-up words."""
-    words = tiny_models.WORDS
+    words = tiny_vocabularies.WORDS
 
     def text(number: int, length: int) -> str:
         return " ".join(words[(number * 7 + place * place) % len(words)] for place in range(length))

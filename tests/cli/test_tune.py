@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from cli_runs import Run
 
+import tiny_vocabularies
 import trivec
 from trivec.search.manifest import Manifest
 from trivec.types import Document
 
-import tiny_models
-
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
 
 
 @pytest.fixture

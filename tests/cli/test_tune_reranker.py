@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from cli_runs import Run, write_jsonl
 
+import tiny_vocabularies
 import trivec
 from trivec.evaluate.reranked_sets import SecondOrder
 from trivec.search.manifest import Manifest
 from trivec.types import Document
 
-import tiny_models
-
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
 
 
 @pytest.fixture
@@ -73,6 +72,9 @@ def test_a_weight_is_kept_with_the_library(run: Run, questions: list[str]) -> No
     assert told["stored"] and told["winner"] in ("reranker", "first stage", "mix")
     (kept,) = Manifest.read(Path("library")).rerankers.values()
     assert (kept["depth"], kept["first_stage"], kept["tuning"]["queries"]) == (20, told["weight"], 40)
+    shown = {kept["name"]: {"depth": 20, "first_stage": told["weight"]}}
+    assert run("info", "library", "--json").json["rerankers"] == shown
+    assert f"{kept['name']} (depth 20, first stage {told['weight']:g})" in run("info", "library").out
     assert kept["tuning"]["change"]["p"] == told["change"]["p"]
     assert Manifest.read(Path("library")).search == run("info", "library", "--json").json["search"]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import tiny_vocabularies
 import trivec
 from trivec.encode.checkpoints import read_checkpoint
 from trivec.encode.checkpoints.export import backbone_tensors
@@ -104,7 +105,7 @@ def test_sentence_transformers_folders_of_both_releases(
     assert checkpoint.normalize == normalize
     assert checkpoint.dense_width == (16 if dense_module else 32)
     assert (checkpoint.query_prompt, checkpoint.document_prompt) == ("q: ", "")
-    assert checkpoint.max_length == tiny_models.MAX_LENGTH
+    assert checkpoint.max_length == tiny_vocabularies.MAX_LENGTH
 
 
 @each_runtime

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import tiny_vocabularies
 import trivec
 from trivec.encode import loading, m3_small, pinned_wheel
 from trivec.encode.delta import Delta
@@ -23,8 +24,6 @@ from trivec.encode.packed_e5 import PackedModel
 from trivec.encode.training_free import orthonormal_rows
 from trivec.errors import CorruptModelError, ModelError
 from trivec.tensorfile import write_tensors
-
-import tiny_tokenizers
 
 Same = Callable[..., None]
 
@@ -60,7 +59,7 @@ def pack_four_bits(values: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 def write_packed(lost: str = "", version: int = 1, block: int = 32) -> tuple[bytes, dict[str, np.ndarray]]:
     """A file in the format that `packed_e5` describes, and its tensors. ``lost`` is left out."""
-    pieces = tiny_tokenizers.unigram_vocabulary()
+    pieces = tiny_vocabularies.unigram_vocabulary()
     vocabulary, random = len(pieces) + 3, np.random.RandomState(0)
     tensors, stored = {}, {}
     for name, shape in tensor_shapes(vocabulary):
@@ -124,8 +123,8 @@ def test_sizes_and_vocabulary_are_read(packed: bytes) -> None:
     )  # fmt: skip
     assert model.epsilon == 1e-12
     assert model.special == SPECIAL
-    assert [text for text, _ in model.pieces] == [text for text, _ in tiny_tokenizers.unigram_vocabulary()]
-    assert model.pieces[9][1] == pytest.approx(tiny_tokenizers.unigram_vocabulary()[9][1], abs=1e-6)
+    assert [text for text, _ in model.pieces] == [text for text, _ in tiny_vocabularies.unigram_vocabulary()]
+    assert model.pieces[9][1] == pytest.approx(tiny_vocabularies.unigram_vocabulary()[9][1], abs=1e-6)
 
 
 def test_the_converted_folder_runs_on_onnx_and_torch(packed: bytes, tmp_path: Path, same_vectors: Same) -> None:

@@ -10,11 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+import tiny_vocabularies
 import trivec
 from trivec.encode.tokenizer import TextTokenizer, clean_text, fold_case
 from trivec.errors import CorruptModelError, InputError
-
-import tiny_tokenizers
 
 
 def from_json(content: dict[str, Any]) -> TextTokenizer:
@@ -22,15 +21,15 @@ def from_json(content: dict[str, Any]) -> TextTokenizer:
 
 
 def unigram() -> TextTokenizer:
-    return from_json(tiny_tokenizers.unigram_tokenizer(tiny_tokenizers.unigram_vocabulary()))
+    return from_json(tiny_vocabularies.unigram_tokenizer(tiny_vocabularies.unigram_vocabulary()))
 
 
 def wordpiece() -> TextTokenizer:
-    return from_json(tiny_tokenizers.wordpiece_tokenizer(tiny_tokenizers.wordpiece_vocabulary()))
+    return from_json(tiny_vocabularies.wordpiece_tokenizer(tiny_vocabularies.wordpiece_vocabulary()))
 
 
 def byte_level() -> TextTokenizer:
-    return from_json(tiny_tokenizers.byte_level_tokenizer(*tiny_tokenizers.byte_level_vocabulary()))
+    return from_json(tiny_vocabularies.byte_level_tokenizer(*tiny_vocabularies.byte_level_vocabulary()))
 
 
 KINDS = {"unigram": unigram(), "wordpiece": wordpiece(), "byte_level": byte_level()}
@@ -104,8 +103,8 @@ def test_a_special_token_that_only_the_normalizer_spells_is_text(text: str) -> N
 
 
 def test_a_special_token_is_text_also_when_the_vocabulary_cannot_spell_it() -> None:
-    vocabulary = [row for row in tiny_tokenizers.unigram_vocabulary() if row[0] != ">"]
-    tokenizer = from_json(tiny_tokenizers.unigram_tokenizer(vocabulary))
+    vocabulary = [row for row in tiny_vocabularies.unigram_vocabulary() if row[0] != ">"]
+    tokenizer = from_json(tiny_vocabularies.unigram_tokenizer(vocabulary))
     inner = ids_of(tokenizer, "a </s> b")[1:-1]
     assert not set(inner) & (tokenizer.special_ids - {tokenizer.id_of("<unk>")})
 
@@ -305,7 +304,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path, content: bytes |
 
 
 def test_padding_and_truncation_of_the_file_are_not_followed(tmp_path: Path) -> None:
-    content = tiny_tokenizers.wordpiece_tokenizer(tiny_tokenizers.wordpiece_vocabulary())
+    content = tiny_vocabularies.wordpiece_tokenizer(tiny_vocabularies.wordpiece_vocabulary())
     content["truncation"] = {"max_length": 4, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
     content["padding"] = {
         "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None,

@@ -9,9 +9,8 @@ import pytest
 import sentencepiece
 from tokenizers import Tokenizer
 
+import tiny_vocabularies
 from trivec.encode.unigram import tokenizer_json
-
-import tiny_tokenizers
 
 CORPUS = [
     "the capital of the country is the city by the river",
@@ -78,8 +77,8 @@ def test_special_names_replace_those_of_the_pieces() -> None:
 
 def test_the_tiny_tokenizer_has_the_same_shape() -> None:
     """The tiny checkpoints of other tests stand for the real thing."""
-    vocabulary = tiny_tokenizers.unigram_vocabulary()
-    tiny = tiny_tokenizers.unigram_tokenizer(vocabulary)
+    vocabulary = tiny_vocabularies.unigram_vocabulary()
+    tiny = tiny_vocabularies.unigram_tokenizer(vocabulary)
     made = tokenizer_json(vocabulary, {"<s>": 0, "</s>": 2, "<pad>": 1, "<unk>": 3})
     for part in ("model", "added_tokens", "post_processor", "pre_tokenizer"):
         assert json.loads(json.dumps(made[part])) == json.loads(json.dumps(tiny[part]))

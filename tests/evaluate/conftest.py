@@ -6,17 +6,16 @@ import random
 
 import pytest
 
+import tiny_vocabularies
 from trivec.evaluate.judged_sets import JudgedQuery, JudgedSet
 from trivec.types import Document
-
-import tiny_models
 
 
 @pytest.fixture(scope="session")
 def judged() -> JudgedSet:
     """Forty documents, some with a title, some of several passages; twelve queries in two languages."""
     drawn = random.Random(0)
-    words = [word for word in tiny_models.WORDS if len(word) > 2]
+    words = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
     documents = [
         Document(
             f"d{number}",

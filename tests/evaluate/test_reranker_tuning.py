@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+import tiny_vocabularies
 import trivec
 from trivec import Encoder, Reranker
 from trivec.errors import InputError
@@ -24,9 +25,7 @@ from trivec.search.collection import Collection
 from trivec.search.options import SearchOptions
 from trivec.types import Document, FloatArray
 
-import tiny_models
-
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
 
 
 class Overlap:

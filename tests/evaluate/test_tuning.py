@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tiny_vocabularies
 import trivec
 from trivec import Encoder
 from trivec.errors import InputError
@@ -19,9 +20,7 @@ from trivec.search.collection import Collection
 from trivec.search.options import SearchOptions
 from trivec.types import Document
 
-import tiny_models
-
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
 
 
 @pytest.fixture(scope="module")

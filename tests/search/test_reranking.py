@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tiny_vocabularies
 import trivec
 from trivec import Collection, Document, Reranker
 from trivec.errors import InputError, UnknownModelError
@@ -19,7 +20,7 @@ from trivec.types import FloatArray
 
 import tiny_models
 
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2]
 QUERY = " ".join(WORDS[:3])
 
 

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import tiny_vocabularies
 from trivec.train.option_groups import BatchFields, EvaluationFields, LearningFields, LossFields, RunFields
 from trivec.train.options import TrainOptions
 
-import tiny_models
-
-WORDS = [word for word in tiny_models.WORDS if len(word) > 2][:24]
+WORDS = [word for word in tiny_vocabularies.WORDS if len(word) > 2][:24]
 
 
 def rows(count: int, seed: int = 0, negatives: int = 0) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ def info(library: Path, /, *, output: OutputFlags = DEFAULT_OUTPUT) -> int:
       trivec info library --json
 
     Documents, passages, size, model, signals, languages (of documents with
-    a metadata field lang) and how it is searched. The model is not loaded.
+    a metadata field lang), how it is searched, and rerankers that it was
+    tuned for. The model is not loaded.
 
     Args:
         library: Folder of the library.
@@ -43,6 +44,9 @@ def _facts(info: LibraryInfo) -> list[tuple[str, str]]:
     languages = [f"{name} {count:,}" for name, count in info.languages.items()]
     more = f", and {len(languages) - _LISTED_LANGUAGES} more" if len(languages) > _LISTED_LANGUAGES else ""
     search = [f"{name} {_value(value)}" for name, value in info.search.items()]
+    rerankers = [
+        f"{name} (depth {own['depth']}, first stage {own['first_stage']:g})" for name, own in info.rerankers.items()
+    ]
     return [
         ("library", info.path),
         ("documents", f"{info.documents:,}"),
@@ -54,6 +58,7 @@ def _facts(info: LibraryInfo) -> list[tuple[str, str]]:
         ("signals", ", ".join(info.signals) or "none yet"),
         ("languages", ", ".join(languages[:_LISTED_LANGUAGES]) + more or "not known"),
         ("search", "; ".join(search) or "as by default"),
+        *([("tuned for", ", ".join(rerankers))] if rerankers else []),
     ]
 
 

@@ -56,6 +56,7 @@ class LibraryInfo:
     bytes: int
     languages: Mapping[str, int]
     search: Mapping[str, Any]
+    rerankers: Mapping[str, Mapping[str, Any]]
 
 
 class Collection:
@@ -174,6 +175,10 @@ class Collection:
             bytes=stats.bytes,
             languages=dict(languages.most_common()),
             search=self.manifest.search,
+            rerankers={
+                tuned["name"]: {"depth": tuned["depth"], "first_stage": tuned["first_stage"]}
+                for tuned in self.manifest.rerankers.values()
+            },
         )
 
     # -- search --------------------------------------------------------------------------------------------

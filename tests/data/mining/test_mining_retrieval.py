@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from planted import read_rows, write_rows
 
+import tiny_vocabularies
 import trivec
 from trivec.data.mining import EncoderTeacher, Inputs, MiningOptions, Source, mine
 from trivec.data.mining.catalogue import TextCatalogue
@@ -21,8 +22,6 @@ from trivec.index import Bm25Index
 from trivec.index.queries import term_counts
 from trivec.scoring import score
 
-import tiny_models
-
 COUNT = 60
 WEIGHTS = {"dense": 1.0, "sparse": 0.3, "multi": 1.0}
 
@@ -30,7 +29,7 @@ WEIGHTS = {"dense": 1.0, "sparse": 0.3, "multi": 1.0}
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
     rng = np.random.default_rng(5)
-    return [" ".join(rng.choice(tiny_models.WORDS, rng.integers(3, 12))) for _ in range(COUNT)]
+    return [" ".join(rng.choice(tiny_vocabularies.WORDS, rng.integers(3, 12))) for _ in range(COUNT)]
 
 
 @pytest.fixture
