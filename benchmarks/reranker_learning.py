@@ -71,25 +71,31 @@ def share_right(right: Any, wrong: Any) -> float:
 
 
 def common_options(steps: int) -> tuple[LearningFields, BatchFields]:
-    """What both kinds are trained with."""
+    """What all are trained with."""
     return LearningFields(learning_rate=3e-3, steps=steps), BatchFields(batch_size=64, group_size=2)
+
+
+def trained_reranker(model: Path, data: str, seed: int, steps: int, decoder: DecoderFields | None = None) -> Path:
+    """The folder of a model after training as a reranker."""
+    learning, batches = common_options(steps)
+    options = RerankerOptions(
+        data=(data,),
+        model=str(model),
+        out=model.with_name(f"{model.name}-run"),
+        dropout=0.0,
+        learning=learning,
+        batches=batches,
+        decoder=decoder or DecoderFields(),
+        evaluation=RerankerEvaluationFields(dev_share=0.0),
+        run=RerankerRunFields(seed=seed, checkpoint_every=10**6),
+    )
+    return train(options).model
 
 
 def cross_encoder(folder: Path, data: str, test: Sequence[dict[str, Any]], seed: int, steps: int) -> float:
     """Share of right answers of a cross-encoder."""
-    learning, batches = common_options(steps)
-    model = tiny_models.write_tiny_m3(folder / "start", seed=seed)
-    options = RerankerOptions(
-        data=(data,),
-        model=str(model),
-        out=folder / "cross",
-        dropout=0.0,
-        learning=learning,
-        batches=batches,
-        evaluation=RerankerEvaluationFields(dev_share=0.0),
-        run=RerankerRunFields(seed=seed, checkpoint_every=10**6),
-    )
-    reranker = trivec.load_reranker(train(options).model)
+    model = tiny_models.write_tiny_m3(folder / "cross", seed=seed)
+    reranker = trivec.load_reranker(trained_reranker(model, data, seed, steps))
     return share_right(
         *(reranker.score_pairs([(row["query"], row[side][0]) for row in test]) for side in ("pos", "neg"))
     )
@@ -121,20 +127,9 @@ def layers(
     folder: Path, data: str, test: Sequence[dict[str, Any]], seed: int, steps: int, distillation: Any
 ) -> list[float]:
     """Share of right answers behind each layer."""
-    learning, batches = common_options(steps)
-    model = tiny_llms.write_tiny_llm(folder / f"llm-{distillation}", seed=seed)
-    options = RerankerOptions(
-        data=(data,),
-        model=str(model),
-        out=folder / f"layers-{distillation}",
-        dropout=0.0,
-        learning=learning,
-        batches=batches,
-        decoder=DecoderFields(prompt="?", start_layer=1, distillation=distillation),
-        evaluation=RerankerEvaluationFields(dev_share=0.0),
-        run=RerankerRunFields(seed=seed, checkpoint_every=10**6),
-    )
-    trained = train(options).model
+    model = tiny_llms.write_tiny_llm(folder / f"layers-{distillation}", seed=seed)
+    decoder = DecoderFields(prompt="?", start_layer=1, distillation=distillation)
+    trained = trained_reranker(model, data, seed, steps, decoder)
     reranker = trivec.load_reranker(trained, cutoff_layers=range(1, tiny_llms.LAYERS + 1))
     sides = [reranker.score_layers([(row["query"], row[side][0]) for row in test]) for side in ("pos", "neg")]
     return [share_right(sides[0][:, place], sides[1][:, place]) for place in range(sides[0].shape[1])]
@@ -146,7 +141,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--parts", nargs="*", default=["order", "layers"])
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     result: dict[str, Any] = {"environment": environment("torch"), "steps": given.steps}
