@@ -396,6 +396,23 @@ def test_an_interruption_after_the_commit_leaves_the_new_segment(folder: Path, m
         assert store.verify() == []
 
 
+def test_an_interruption_while_the_change_is_read_hides_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model({}, {})
+    with closing(NativeStore.create(folder, options=STILL)) as store:
+        fill(store, model, 10)
+
+        def interrupted() -> object:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(store._contents, "reload", interrupted)
+            store.upsert(many(5, 8), embeddings(1, 5))
+        model.upsert(many(5, 8), embeddings(1, 5))
+        fill(store, model, 3, first=10, seed=9)
+        check(store, model)
+        assert store.verify() == []
+
+
 @pytest.mark.parametrize(
     "point",
     [

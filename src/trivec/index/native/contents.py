@@ -25,6 +25,7 @@ class Contents:
         catalog: says what counts.
         folders: where segments lie.
         owned: whether this process writes, so that nobody else changes anything.
+        changing: whether this process began a change and has not read since what came of it.
     """
 
     def __init__(self, folder: Path, catalog: Catalog) -> None:
@@ -37,6 +38,7 @@ class Contents:
         self.catalog = catalog
         self.folders = SegmentFolders(folder)
         self.owned = False
+        self.changing = False
         self._loading = threading.Lock()
         self._view: View | None = None
         self.reload()
@@ -50,7 +52,8 @@ class Contents:
     def refreshed(self) -> View:
         """The view with everything that any process has committed so far."""
         view = self.current
-        if self.owned or self.catalog.version() == view.state.version:
+        certain = self.owned and not self.changing
+        if certain or self.catalog.version() == view.state.version:
             return view
         return self.reload()
 

@@ -82,7 +82,7 @@ class Writer:
         with self._writing:
             try:
                 self._own()
-                yield self.contents.current
+                yield self.contents.refreshed()
             except OSError as error:
                 raise LibraryError(
                     f"{self.contents.folder} cannot be written ({error.strerror or error}): free space on the disk, "
@@ -120,19 +120,22 @@ class Writer:
     def commit(self, change: Callable[[Changes], None], made: int | None = None) -> None:
         """Change the catalogue, take the new view, and remove segments that are in it no more. Called in a step.
 
-        Also after an error the catalogue is read: an interruption may have come when the change was done already.
+        Also after an error the catalogue is read: an interruption may have come when the change was done already. If
+        another comes while it is read, the next reader reads it.
 
         Args:
             change: what to change.
             made: the number of a segment that was published for this.
         """
         before = {member.segment.record.number for member in self.contents.current.members}
+        self.contents.changing = True
         try:
             with self.contents.catalog.transaction() as changes:
                 change(changes)
                 changes.save_counters(self._made_segments, self._made_passages)
         finally:
             kept = {record.number for record in self.contents.reload().state.segments}
+            self.contents.changing = False
             self.contents.folders.remove((before | {made} if made is not None else before) - kept)
 
     def close(self) -> None:
