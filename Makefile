@@ -51,6 +51,7 @@ bench: $(BIN)/activate  ## the benchmarks; without DATA, those that need no data
 	$(RUN)/training_memory.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/training_memory.json
 	$(RUN)/batch_growth.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/batch_growth.json
 	$(RUN)/sparse_search.py --out $(RESULTS)/sparse_search_100k.json
+	$(RUN)/reranker_learning.py --out $(RESULTS)/reranker_learning.json
 	$(RUN)/store_growth.py --scratch $(SCRATCH) --out $(RESULTS)/store_growth.json
 ifdef DATA
 	$(BIN)/trivec models fetch m3-small-base --quiet
@@ -72,6 +73,11 @@ ifdef DATA
 	$(BIN)/trivec models fetch smollm2-135m --quiet
 	$(RUN)/llm_reranking.py --data $(DATA)/eval/nq_qed_en --out $(RESULTS)/llm_reranking.json
 	$(RUN)/evaluation_cost.py --data $(DATA)/eval --out $(RESULTS)/evaluation_cost.json
+	$(RUN)/bm25_floors.py --data $(DATA)/eval --out $(RESULTS)/bm25_floors.json
+	$(RUN)/reranking_speed.py --data $(DATA)/train --out $(RESULTS)/reranking_speed.json
+	$(BIN)/trivec models fetch m3-small-reranker --quiet
+	$(RUN)/reranking_quality.py --data $(DATA)/eval --cache $(SCRATCH)/vectors --out $(RESULTS)/reranking_quality.json
+	$(RUN)/serving_load.py --data $(DATA)/eval --out $(RESULTS)/serving_load.json
 endif
 
 clean:  ## remove the environment and everything built
