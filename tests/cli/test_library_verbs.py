@@ -11,6 +11,7 @@ import trivec
 
 INFO = {
     "path", "model", "fingerprint", "store", "signals", "documents", "passages", "bytes", "languages", "search",
+    "rerankers",
 }  # fmt: skip
 
 
