@@ -9,6 +9,10 @@ listed, the highest ones and one from further down, with all their scores as ``p
 learns by itself what has nothing to do with a query. Groups that the search solves with certainty teach nothing more:
 they are drawn by what is left to learn in them, - log softmax(scores / T) of the positive.
 
+A share of the documents is held out with all their queries, and is in no group: for choosing the weight of the first
+stage, and whatever else is to be chosen. (Queries alone are not enough: others are about the same documents, and a
+reranker that has read those looks better than it is.)
+
 A long passage is mostly given as that stretch of 128 tokens that shares the rarest words with the query; the others
 stand as they are, so that both lengths are seen.
 """
@@ -84,10 +88,13 @@ def listings(path: Path, encoder: trivec.Encoder, most: int, cache: Path) -> Ite
     listed = listed_by_system(system, judged.queries, ranked.found, content, DEPTH)
     for query, hits in zip(judged.queries, listed, strict=True):
         right = judged.relevance[query.id]
-        positive = next((hit for hit in hits if hit.document in right), None)
+        if any(held_out(texts[document]) for document in right):
+            continue
+        seen = [hit for hit in hits if not held_out(texts[hit.document])]
+        positive = next((hit for hit in seen if hit.document in right), None)
         if positive is not None:
             answers = [stretches(texts[document]) for document in right]
-            others = [hit for hit in hits[:100] if hit.document not in right]
+            others = [hit for hit in seen[:100] if hit.document not in right]
             chosen = spread([hit for hit in others if not is_near(texts[hit.document], answers)])
             known = labelled.get(query.id, set())
             negatives = [Negative(hit.score, hit.content, hit.document in known) for hit in chosen]
@@ -199,9 +206,9 @@ def keeping(losses: Sequence[float], groups: int) -> float:
     return high
 
 
-def held_out(query: str) -> bool:
-    """Whether a query is kept for choosing the weight of the first stage."""
-    return int(hashlib.sha256(query.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
+def held_out(document: str) -> bool:
+    """Whether a document is not trained on."""
+    return int(hashlib.sha256(document.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT
 
 
 def main() -> None:
@@ -225,7 +232,7 @@ def main() -> None:
         (shares[path] * listing.loss(temperature) + 0.02, path, listing)
         for path, found in by_file.items()
         for listing in found
-        if not held_out(listing.query) and len(listing.negatives) > given.group_size
+        if len(listing.negatives) > given.group_size
     ]
     everything = sorted({listing.positive for _, _, listing in usable})
     factor, rng = keeping([loss for loss, _, _ in usable], given.groups), random.Random(3)
