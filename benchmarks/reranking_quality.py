@@ -102,14 +102,13 @@ def main() -> None:
     reranker = trivec.load_reranker(given.reranker, precision=given.precision, max_length=given.max_length)
     weights = given.first_stages or sorted({0.0, reranker.first_stage})
     reranking = RerankingOptions(reranker, given.depths, SYSTEM, weights)
-    before = json.loads(given.out.read_text()) if given.out is not None and given.out.is_file() else {}
+    before = json.loads(given.out.read_text()) if given.out.is_file() else {}
     sets: dict[str, Any] = before.get("sets", {})
     names = given.sets or sorted(path.name for path in given.data.iterdir() if path.is_dir())
     for name in names:
-        judged = read_judged(given.data / name)
-        if name in sets and sets[name]["queries"] >= min(given.queries, len(judged.queries)):
+        if name in sets and sets[name]["queries"] >= min(given.queries, sets[name]["of"]):
             continue
-        sets[name] = measure_set(encoder, reranking, judged, given.cache, given.queries)
+        sets[name] = measure_set(encoder, reranking, read_judged(given.data / name), given.cache, given.queries)
         print(name, json.dumps(sets[name]), flush=True)
         result = {
             "environment": environment(),
