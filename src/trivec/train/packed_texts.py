@@ -82,13 +82,14 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attention of each text to itself; the result is (1, T, H, C)."""
     heads, _tokens, width = query_1HTC.shape[1:]
-    attended, start = [], 0
-    for texts, length in text_runs:
-        query, key, value = (
-            part.narrow(2, start, texts * length).reshape(heads, texts, length, width).transpose(0, 1)
-            for part in (query_1HTC, key_1HTC, value_1HTC)
-        )
+    # cut in one call: its backward pass writes each gradient once, where a slice would fill a whole row with zeros
+    sizes = [texts * length for texts, length in text_runs]
+    parts = zip(
+        *(whole_1HTC.split_with_sizes(sizes, dim=2) for whole_1HTC in (query_1HTC, key_1HTC, value_1HTC)), strict=True
+    )
+    attended = []
+    for (texts, length), run in zip(text_runs, parts, strict=True):
+        query, key, value = (part.reshape(heads, texts, length, width).transpose(0, 1) for part in run)
         attended_BHLC = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)
         attended.append(attended_BHLC.transpose(1, 2).reshape(texts * length, heads, width))
-        start += texts * length
     return torch.cat(attended)[None], None
