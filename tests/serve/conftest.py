@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ pytest.importorskip("fastapi")
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from processes import Process
 from serving import DOCUMENTS, MakeApp
 
 import trivec
+from trivec import Document
 from trivec.serve.app import make_app
 from trivec.serve.keys import ApiKeys
 from trivec.serve.libraries import Libraries, ServedLibrary
@@ -64,3 +67,24 @@ def make(encoder: trivec.Encoder, reranker: trivec.Reranker, library: trivec.Col
 def client(make: MakeApp) -> Iterator[TestClient]:
     with TestClient(make()) as running:
         yield running
+
+
+@pytest.fixture
+def folder(tiny: Callable[[str], Path], tmp_path: Path) -> Path:
+    with trivec.open(tmp_path / "library", model=tiny("m3")) as library:
+        library.add([Document("first", "water and night")])
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def begin(*words: object, **variables: str) -> Process:
+        started.append(Process(folder, *words, **variables))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        if one.process.poll() is None:
+            one.end(signal.SIGKILL)

@@ -77,17 +77,50 @@ def test_requests_are_joined_up_to_the_token_budget() -> None:
     play(story)
 
 
-def test_a_batch_waits_for_others_until_its_deadline_and_no_longer_than_it_fills() -> None:
+def test_nobody_waits_for_company_while_nothing_runs() -> None:
     async def story() -> None:
         run = Recorder()
-        batcher = Batcher(options(wait_s=0.05))
-        await asyncio.gather(*(batcher.submit(job(run, [n])) for n in range(3)))
-        assert run.batches == [[0, 1, 2]]
-        slow = Batcher(options(wait_s=LONG))
-        await asyncio.gather(*(slow.submit(job(run, [n], cost=5)) for n in range(2)))
-        assert run.batches[1:] == [[0, 1]]
-        for one in (batcher, slow):
-            await one.drain()
+        batcher = Batcher(options(wait_s=2 * LONG))
+        assert joined(await batcher.submit(job(run, [0]))) == [0]
+        await asyncio.gather(*(batcher.submit(job(run, [n])) for n in range(1, 4)))
+        assert run.batches == [[0], [1], [2, 3]]
+        await batcher.drain()
+
+    play(story)
+
+
+@pytest.mark.parametrize(("wait_s", "cost"), [(0.05, 1), (2 * LONG, 5)])
+def test_while_something_runs_a_batch_waits_until_its_deadline_or_until_it_is_full(wait_s: float, cost: int) -> None:
+    async def story() -> None:
+        run, other = Recorder(), Recorder(held=True)
+        batcher = Batcher(options(workers=2, wait_s=wait_s))
+        running = asyncio.ensure_future(batcher.submit(job(other, [7])))
+        await settle()
+        first = asyncio.ensure_future(batcher.submit(job(run, [0], lane="queries", cost=cost)))
+        await settle()
+        second = asyncio.ensure_future(batcher.submit(job(run, [1], lane="queries", cost=cost)))
+        await asyncio.gather(first, second)
+        assert run.batches == [[0, 1]]
+        other.release()
+        await running
+        await batcher.drain()
+
+    play(story)
+
+
+def test_what_waits_for_company_goes_when_there_is_none_any_more() -> None:
+    async def story() -> None:
+        run, other = Recorder(), Recorder(held=True)
+        batcher = Batcher(options(workers=2, wait_s=2 * LONG))
+        running = asyncio.ensure_future(batcher.submit(job(other, [7])))
+        await settle()
+        waiting = asyncio.ensure_future(batcher.submit(job(run, [0], lane="queries")))
+        await settle()
+        assert run.batches == []
+        other.release()
+        await running
+        assert joined(await waiting) == [0]
+        await batcher.drain()
 
     play(story)
 
@@ -97,7 +130,7 @@ def test_only_equal_keys_run_together() -> None:
         run = Recorder()
         batcher = Batcher(options(wait_s=0.02))
         await asyncio.gather(*(batcher.submit(job(run, [n], key=str(n % 2))) for n in range(6)))
-        assert sorted(run.batches) == [[0, 2, 4], [1, 3, 5]]
+        assert sorted(run.batches) == [[0], [1, 3, 5], [2, 4]]
         await batcher.drain()
 
     play(story)

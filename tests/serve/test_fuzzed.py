@@ -82,25 +82,3 @@ def test_no_stream_is_too_odd(fuzzed: TestClient) -> None:
         assert last.get("error", {}).get("code") != "internal_error"
 
     check()
-
-
-@pytest.mark.slow
-def test_answers_are_as_described(make: MakeApp) -> None:
-    schemathesis = pytest.importorskip("schemathesis")
-    pytest.importorskip("schemathesis.specs.openapi.checks")
-    schema = schemathesis.openapi.from_asgi("/openapi.json", make()).exclude(path_regex="stream$")
-    checks = [
-        schemathesis.checks.not_a_server_error,
-        schemathesis.specs.openapi.checks.status_code_conformance,
-        schemathesis.specs.openapi.checks.content_type_conformance,
-        schemathesis.specs.openapi.checks.response_schema_conformance,
-    ]
-    for result in schema.get_all_operations():
-        operation = result.ok()
-
-        @settings(max_examples=10, suppress_health_check=list(HealthCheck))
-        @given(operation.as_strategy())
-        def check(case: Any) -> None:
-            case.call_and_validate(checks=checks)
-
-        check()

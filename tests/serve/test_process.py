@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from processes import Process
 
 import trivec
 from trivec import Document
@@ -24,64 +21,6 @@ from trivec.client import Client, ServerError
 from trivec.search.verification import verify_library
 
 STREAM = "/v1/libraries/library/documents/stream"
-
-
-class Process:
-    """``trivec serve`` on a free port."""
-
-    def __init__(self, *words: object, **variables: str) -> None:
-        command = [sys.executable, "-m", "trivec.cli", "serve", *map(str, words), "--port", "0"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        assert self.process.stderr is not None
-        self.lines: list[dict[str, Any]] = []
-        for line in self.process.stderr:
-            self.lines.append(json.loads(line))
-            if self.lines[-1]["event"] == "listening":
-                break
-        else:
-            raise AssertionError("the server did not start")
-        self.url = self.lines[-1]["url"]
-        self.port = int(self.url.rpartition(":")[2])
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(json.loads(line))
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        code = self.process.wait(60)
-        self._reader.join()
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
-
-
-@pytest.fixture
-def folder(tiny: Callable[[str], Path], tmp_path: Path) -> Path:
-    with trivec.open(tmp_path / "library", model=tiny("m3")) as library:
-        library.add([Document("first", "water and night")])
-    return tmp_path / "library"
-
-
-@pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., Process]]:
-    started: list[Process] = []
-
-    def begin(*words: object, **variables: str) -> Process:
-        started.append(Process(folder, *words, **variables))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            one.end(signal.SIGKILL)
 
 
 def documents(count: int, first: int = 0) -> list[Document]:

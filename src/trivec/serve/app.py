@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,6 +43,7 @@ def make_app(service: Service, keys: ApiKeys | None = None) -> FastAPI:
         yield
         await service.close()
 
+    readable = page_files() if service.options.page else ()
     app = FastAPI(
         title="trivec",
         version=trivec.__version__,
@@ -50,7 +51,7 @@ def make_app(service: Service, keys: ApiKeys | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
-        middleware=_layers(service, keys),
+        middleware=_layers(service, keys, readable),
     )
     app.state.service = service
     for module in _ROUTERS:
@@ -61,11 +62,11 @@ def make_app(service: Service, keys: ApiKeys | None = None) -> FastAPI:
     app.add_exception_handler(TrivecError, _on_failure)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    describe(app, with_keys=bool(keys))
+    describe(app, with_keys=bool(keys), readable=readable)
     return app
 
 
-def _layers(service: Service, keys: ApiKeys | None) -> list[Middleware]:
+def _layers(service: Service, keys: ApiKeys | None, readable: Container[str]) -> list[Middleware]:
     """Outermost first."""
     options, limits = service.options, service.options.limits
     layers = [Middleware(RequestLog, metrics=service.metrics)]
@@ -82,7 +83,7 @@ def _layers(service: Service, keys: ApiKeys | None) -> list[Middleware]:
     if options.allowed_hosts:
         layers.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)))
     if keys:
-        layers.append(Middleware(RequireKey, keys=keys, readable=page_files() if options.page else ()))
+        layers.append(Middleware(RequireKey, keys=keys, readable=readable))
     layers.append(Middleware(WholeBodies, most_bytes=limits.body_bytes, timeout_s=limits.body_timeout_s))
     return layers
 

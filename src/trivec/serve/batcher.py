@@ -1,7 +1,8 @@
 """The batcher: small requests of many clients become batches that a model likes.
 
 A request is some items with their costs in tokens. It waits in a *lane*, in a group of requests that may run together.
-A group is taken when it fills a batch, or when its oldest item has waited long enough; while all workers are busy,
+While nothing runs, a group is taken at once: whoever is alone gains nothing by waiting for company. While something
+runs, it is taken when it fills a batch, or when its oldest item has waited long enough; while all workers are busy,
 groups grow by themselves. Then:
 
 - urgent lanes go before others, and one worker is kept for them; a lane that was passed over too long goes first
@@ -147,7 +148,7 @@ class Batcher:
         """Start what can be started, and come again when the next group has waited long enough."""
         now = self._clock()
         while len(self._running) < self._options.workers and (lane := self._next_lane(now)) is not None:
-            batch = lane.take(now, self._closing)
+            batch = lane.take(now, self._at_once)
             self._tell_queue(lane)
             self._busy_with_bulk += not lane.options.urgent
             task = asyncio.get_running_loop().create_task(self._run(lane, batch, now))
@@ -157,7 +158,7 @@ class Batcher:
 
     def _next_lane(self, now: float) -> Lane | None:
         """The lane whose turn it is: one that was passed over, else an urgent one, else the one served longest ago."""
-        ready = [lane for lane in self._lanes.values() if self._may_run(lane) and lane.ready(now, self._closing)]
+        ready = [lane for lane in self._lanes.values() if self._may_run(lane) and lane.ready(now, self._at_once)]
         return min(
             ready,
             key=lambda lane: (
@@ -167,6 +168,11 @@ class Batcher:
             ),
             default=None,
         )
+
+    @property
+    def _at_once(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return self._closing or not self._running
 
     def _may_run(self, lane: Lane) -> bool:
         """Whether a worker is left for this lane: bulk work leaves one alone."""

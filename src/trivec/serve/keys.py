@@ -128,7 +128,7 @@ class RequireKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI asks for."""
-        if scope["type"] != "http" or self._is_open(scope):
+        if scope["type"] != "http" or needs_no_key(scope["method"], scope["path"], self._readable):
             await self._app(scope, receive, send)
             return
         key = given_key(Headers(scope=scope))
@@ -140,9 +140,10 @@ class RequireKey:
         scope.setdefault("state", {})["key"] = name
         await self._app(scope, receive, send)
 
-    def _is_open(self, scope: Scope) -> bool:
-        reads = scope["method"] in ("GET", "HEAD") and scope["path"] in self._readable
-        return reads or scope["path"] in OPEN_PATHS
+
+def needs_no_key(method: str, path: str, readable: Container[str] = ()) -> bool:
+    """Whether a request may come without a key: ``readable`` are the paths that anybody may read."""
+    return path in OPEN_PATHS or (method.upper() in ("GET", "HEAD") and path in readable)
 
 
 def given_key(headers: Headers) -> str | None:

@@ -44,7 +44,7 @@ class LaneOptions:
 
     Attributes:
         batch_tokens: a batch is full with so many.
-        wait_s: how long the first text of a batch waits for others while a worker is free.
+        wait_s: how long the first text of a batch waits for others while another batch runs and a worker is free.
         queue_tokens: how many may wait; who comes then is told to come again.
         urgent: goes before the other lanes, and may take the worker that is kept free for it.
     """

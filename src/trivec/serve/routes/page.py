@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from trivec.serve.failures import NotFound
 from trivec.serve.page_files import SAFETY, page_files
 
-router = APIRouter(include_in_schema=False)
+_UNCHANGED = {"description": "The browser has it already."}
+
+router = APIRouter(tags=["Page"])
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.get("/", summary="The page to search with", response_class=HTMLResponse, responses={304: _UNCHANGED})
+@router.head("/", include_in_schema=False)
+@router.api_route("/page/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def page(request: Request) -> Response:
     """A file, or 304 if the browser has it: it asks each time, and so never shows an old page to a new server."""
     file = page_files().get(request.url.path)
