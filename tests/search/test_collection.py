@@ -246,6 +246,12 @@ def test_everything_is_there_after_reopening(tmp_path: Path, encoder: Encoder) -
         assert [(hit.id, hit.score) for hit in again] == before
 
 
+def test_closing_again_does_nothing(library: Collection) -> None:
+    library.add([Document("a", "the river")])
+    library.close()
+    library.close()
+
+
 def test_a_library_of_another_model_is_refused(tmp_path: Path, encoder: Encoder, tiny: Callable[[str], Path]) -> None:
     with trivec.open(tmp_path / "library", model=encoder) as library:
         library.add(CITIES)

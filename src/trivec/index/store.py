@@ -155,5 +155,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Release files and locks. The store cannot be used afterwards."""
+        """Make everything durable, release files and locks. The store can only be closed again, which does nothing."""
         ...

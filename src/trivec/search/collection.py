@@ -370,8 +370,7 @@ class Collection:
         discard_store(old, old_folder)
 
     def close(self) -> None:
-        """Make everything durable and release the folder."""
-        self.store.flush()
+        """Make everything durable and release the folder. A library that is closed stays so."""
         self.store.close()
 
     def __enter__(self) -> Collection:
