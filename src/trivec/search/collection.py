@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trivec.embeddings import Embeddings
 from trivec.encode.compression import Compression
@@ -32,9 +32,6 @@ from trivec.search.snapshots import SnapshotReport, write_snapshot
 from trivec.search.stores import discard_store
 from trivec.search.verification import Verification, verify_library
 from trivec.types import HEAD_OF_SIGNAL, Document, Head, Passage, Signal, passage_id
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
