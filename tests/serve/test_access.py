@@ -34,8 +34,10 @@ def test_without_a_key_there_is_health_alone(make: MakeApp) -> None:
         assert client.get("/health").status_code == 200
         assert client.get("/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
         assert client.get("/v1/models", headers={"x-api-key": KEY}).status_code == 200
-        described = client.get("/openapi.json", headers={"x-api-key": KEY}).json()
-        assert described["paths"]["/embed"]["post"]["security"] == [{"key": []}]
+        paths = client.get("/openapi.json", headers={"x-api-key": KEY}).json()["paths"]
+        assert paths["/embed"]["post"]["security"] == paths["/"]["post"]["security"] == [{"key": []}]
+        assert client.get("/").status_code == 200
+        assert not [path for path in ("/", "/health") if "security" in paths[path]["get"]]
 
 
 def test_keys_are_read_from_file_and_environment(tmp_path: Path) -> None:
