@@ -51,6 +51,7 @@ bench: $(BIN)/activate  ## the benchmarks; without DATA, those that need no data
 	$(RUN)/training_memory.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/training_memory.json
 	$(RUN)/batch_growth.py --model "$$($(BIN)/trivec models path m3-small)" --out $(RESULTS)/batch_growth.json
 	$(RUN)/sparse_search.py --out $(RESULTS)/sparse_search_100k.json
+	$(RUN)/short_attention.py --out $(RESULTS)/short_attention.json
 	$(RUN)/reranker_learning.py --out $(RESULTS)/reranker_learning.json
 	$(RUN)/store_growth.py --scratch $(SCRATCH) --out $(RESULTS)/store_growth.json
 ifdef DATA

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trivec.encode.torch_packed import install_attention
+from trivec.train.short_attention import is_short, short_attention
 
 _NAME = "trivec_packed_training"
 
@@ -90,6 +91,9 @@ def _attend(
     attended = []
     for (texts, length), run in zip(text_runs, parts, strict=True):
         query, key, value = (part.reshape(heads, texts, length, width).transpose(0, 1) for part in run)
-        attended_BHLC = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)
+        if is_short(query) and not dropout:
+            attended_BHLC = short_attention(query, key, value, width**-0.5 if scaling is None else scaling)
+        else:
+            attended_BHLC = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=scaling)
         attended.append(attended_BHLC.transpose(1, 2).reshape(texts * length, heads, width))
     return torch.cat(attended)[None], None
