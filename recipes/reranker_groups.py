@@ -13,8 +13,9 @@ A share of the documents is held out with all their queries, and is in no group:
 stage, and whatever else is to be chosen. (Queries alone are not enough: others are about the same documents, and a
 reranker that has read those looks better than it is.)
 
-A long passage is mostly given as that stretch of 128 tokens that shares the rarest words with the query; the others
-stand as they are, so that both lengths are seen.
+A long passage is mostly given as that stretch of ``--stretches`` tokens that shares the rarest words with the query;
+the others stand as they are, so that both lengths are seen. With ``--draws`` a query is asked so often, each time among
+other passages, cut to another length.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from trivec.search.passages import PassageSplitter
 from trivec.types import Document
 
 DEPTH, SEEN, LENGTH = 300, 16, 3000
-STRETCH, STEP = 128, 24
+STEP = 24
 WHOLE_SHARE, HELD_OUT = 0.2, 0.06
 NEAR = 0.75
 BELOW = 0.2
@@ -74,10 +75,10 @@ class Listing:
         return float(np.log(np.exp(scores - scores[0]).sum()))
 
 
-def listings(path: Path, encoder: trivec.Encoder, most: int, cache: Path) -> Iterator[Listing]:
+def listings(path: Path, encoder: trivec.Encoder, most: int, language: str | None, cache: Path) -> Iterator[Listing]:
     """What the search lists for the queries of a file, one after the other."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+        rows = [row for row in map(json.loads, lines) if language is None or {*row["lang"].split("-")} == {language}]
     random.Random(7).shuffle(rows)
     judged, labelled = collection(path.name, rows[:most])
     options = EvaluateOptions(["hybrid"], ["nDCG@10"])
@@ -148,16 +149,16 @@ class Stretch:
         self._tokenizer, self._count = tokenizer, len(texts)
         self._found_in = Counter(number for text in texts for number in set(self._ids(text)))
 
-    def of(self, query: str, text: str) -> str:
-        """At most `STRETCH` tokens of a text; its beginning, if no part shares a word with the query."""
+    def of(self, query: str, text: str, length: int) -> str:
+        """At most ``length`` tokens of a text; its beginning, if no part shares a word with the query."""
         (encoding,) = self._tokenizer.pieces([text])
-        ids, last = self._ids(text), len(encoding.ids) - STRETCH
+        ids, last = self._ids(text), len(encoding.ids) - length
         if last <= 0 or len(ids) != len(encoding.ids):
             return text
         worth = {number: math.log(1 + self._count / (1 + self._found_in[number])) for number in set(self._ids(query))}
         starts = [*range(0, last, STEP), last]
-        best = max(starts, key=lambda start: (self._shared(worth, ids[start : start + STRETCH]), -start))
-        return text[encoding.offsets[best][0] : encoding.offsets[best + STRETCH - 1][1]]
+        best = max(starts, key=lambda start: (self._shared(worth, ids[start : start + length]), -start))
+        return text[encoding.offsets[best][0] : encoding.offsets[best + length - 1][1]]
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.pieces([text.lower()])[0].ids
@@ -168,9 +169,12 @@ class Stretch:
         return round(sum(worth[number] for number in set(ids) & worth.keys()), 6)
 
 
-def group(listing: Listing, size: int, others: Sequence[str], cut: Stretch, rng: random.Random) -> dict[str, Any]:
-    """A listing as an example: the first negatives, a labelled one or the next, one from further down, two others."""
-    first, rest = listing.negatives[: size - 5], listing.negatives[size - 5 :]
+def group(
+    listing: Listing, size: int, others: Sequence[str], cut: Stretch, stretches: Sequence[int], rng: random.Random
+) -> dict[str, Any]:
+    """A listing as an example: some of the first negatives, one that is labelled, one from further down, two others."""
+    first = rng.sample(listing.negatives[: size - 3], size - 5)
+    rest = [negative for negative in listing.negatives if negative not in first]
     known = [negative for negative in rest if negative.labelled][:1] or [rng.choice(rest[:7])]
     deep = rng.choice([negative for negative in rest if negative not in known])
     listed = [*first, *known, deep]
@@ -179,7 +183,8 @@ def group(listing: Listing, size: int, others: Sequence[str], cut: Stretch, rng:
     chosen = [*listed, *(Negative(below, text, False) for text in foreign)]
     texts = [listing.positive, *(negative.text for negative in chosen)]
     if rng.random() >= WHOLE_SHARE:
-        texts = [cut.of(listing.query, text) for text in texts]
+        length = rng.choice(stretches)
+        texts = [cut.of(listing.query, text, length) for text in texts]
     return {
         "query": listing.query,
         "pos": texts[:1],
@@ -219,11 +224,16 @@ def main() -> None:
     parser.add_argument("--model", default="m3-small")
     parser.add_argument("--groups", type=int, default=9600, help="in all, about")
     parser.add_argument("--group-size", type=int, default=7)
+    parser.add_argument("--draws", type=int, default=1, help="groups of a query")
+    parser.add_argument("--stretches", type=int, nargs="+", default=[128], help="tokens, drawn for each group")
+    parser.add_argument("--language", help="of queries and passages; all of them, unless told")
     parser.add_argument("--most", type=int, default=7000, help="queries of a file")
     parser.add_argument("--less", nargs="*", default=[], metavar="NAME=SHARE", help="files that count less")
     given = parser.parse_args()
     encoder = trivec.load(given.model, precision="int8")
-    by_file = {path: list(listings(path, encoder, given.most, given.out / "vectors")) for path in given.files}
+    by_file = {
+        path: list(listings(path, encoder, given.most, given.language, given.out / "vectors")) for path in given.files
+    }
     sample = [one for found in by_file.values() for one in random.Random(1).sample(found, min(300, len(found)))]
     temperature = 1.2 * calibrated(sample)  # queries that the model was trained on are easier than others
     less = {name: float(share) for name, _, share in (word.partition("=") for word in given.less)}
@@ -235,14 +245,15 @@ def main() -> None:
         if len(listing.negatives) > given.group_size
     ]
     everything = sorted({listing.positive for _, _, listing in usable})
-    factor, rng = keeping([loss for loss, _, _ in usable], given.groups), random.Random(3)
+    factor, rng = keeping([loss for loss, _, _ in usable], given.groups // given.draws), random.Random(3)
     for path, found in by_file.items():
         own = list(dict.fromkeys(listing.positive for listing in found))
         cut, others = Stretch(encoder.tokenizer, own), [*own, *rng.sample(everything, min(len(own), len(everything)))]
-        chosen = [listing for loss, place, listing in usable if place == path and rng.random() < factor * loss]
+        mine = [(loss, listing) for loss, place, listing in usable if place == path] * given.draws
+        chosen = [listing for loss, listing in mine if rng.random() < factor * loss]
         with gzip.open(given.out / path.name, "wt", encoding="utf-8") as lines:
             for listing in chosen:
-                lines.write(json.dumps(group(listing, given.group_size, others, cut, rng), ensure_ascii=False) + "\n")
+                lines.write(json.dumps(group(listing, given.group_size, others, cut, given.stretches, rng)) + "\n")
         print(f"{path.name}: {len(chosen)} of {len(found)} queries", flush=True)
     print(f"--teacher-temperature {temperature:.3f}")
 

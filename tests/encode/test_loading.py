@@ -409,7 +409,7 @@ def test_without_the_hub_package_the_error_names_the_extra(monkeypatch: pytest.M
 
 
 def test_a_wheel_for_another_model_is_refused(caches: Path) -> None:
-    names = "m3-small, m3-small-base, m3-small-reranker, smollm2-135m"
+    names = "m3-small, m3-small-base, m3-small-reranker, minilm-reranker, smollm2-135m"
     with pytest.raises(InputError, match=f"--wheel belongs to {names} only, not to BAAI/bge-m3"):
         fetch("bge-m3", wheel=caches / "wheel.whl")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trivec.encode import m3_small, m3_small_reranker, smollm2
+from trivec.encode import m3_small, m3_small_reranker, minilm_reranker, smollm2
 from trivec.encode.checkpoints.checkpoint import Pooling
 from trivec.types import Head
 
@@ -139,6 +139,14 @@ RERANKERS: tuple[KnownReranker, ...] = (
         m3_small_reranker.PARAMETERS,
         "MIT",
         m3_small.MAX_LENGTH,
+    ),
+    KnownReranker(
+        minilm_reranker.NAME,
+        "cross-encoder",
+        "en",
+        minilm_reranker.PARAMETERS,
+        "Apache-2.0",
+        minilm_reranker.MAX_LENGTH,
     ),
     KnownReranker(smollm2.NAME, "language model", "en", smollm2.PARAMETERS, "Apache-2.0", smollm2.MAX_LENGTH),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, get_args
 
 from trivec.cache import model_folder
-from trivec.encode import catalogue, m3_small, m3_small_reranker, smollm2
+from trivec.encode import catalogue, m3_small, m3_small_reranker, minilm_reranker, smollm2
 from trivec.encode.checkpoints import Checkpoint, read_checkpoint
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.encode.encoder import Encoder
@@ -41,6 +41,7 @@ class _Maker(Protocol):
 _MAKERS: Mapping[str, _Maker] = {
     **dict.fromkeys(m3_small.NAMES, m3_small),
     m3_small_reranker.NAME: m3_small_reranker,
+    minilm_reranker.NAME: minilm_reranker,
     smollm2.NAME: smollm2,
 }
 
