@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import gc
-import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import uvicorn
-from serving import MakeApp
+from serving import MakeApp, served
 
 import trivec
 from trivec.serve.keys import ApiKeys, hash_key
-from trivec.serve.lifetime import bind
 
 KEY = "tv-a-long-and-random-key"
 TEXTS = ["Water and night.", "Die Hauptstadt und der Berg"]
@@ -23,17 +19,8 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture
 def url(make: MakeApp) -> Iterator[str]:
-    listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(make(ApiKeys({hash_key(KEY): "test"})), log_config=None, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
+    with served(make(ApiKeys({hash_key(KEY): "test"}))) as address:
+        yield address
     gc.collect()  # some of these clients cannot be closed: their connections end here, and not in another test
 
 

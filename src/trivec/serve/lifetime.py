@@ -16,6 +16,7 @@ from trivec.encode import catalogue
 from trivec.encode.checkpoints.checkpoint import Precision
 from trivec.errors import InputError
 from trivec.serve.app import make_app
+from trivec.serve.connections import GuardedConnection
 from trivec.serve.keys import VARIABLE, ApiKeys
 from trivec.serve.libraries import Libraries, open_library
 from trivec.serve.logs import note, start_logging
@@ -130,6 +131,7 @@ def _run(service: Service, keys: ApiKeys, listener: socket.socket) -> None:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     config = uvicorn.Config(
         make_app(service, keys),
+        http=GuardedConnection,
         access_log=False,
         log_config=None,
         server_header=False,

@@ -23,7 +23,8 @@ _MOST_WEIGHTS = 2**21
 
 def is_short(query_BHLC: Tensor) -> bool:
     """Whether `short_attention` is the better way for such texts."""
-    return query_BHLC.dtype == torch.bfloat16 and query_BHLC.shape[2] <= _LONGEST
+    on_cpu = query_BHLC.device.type == "cpu"
+    return on_cpu and query_BHLC.dtype == torch.bfloat16 and query_BHLC.shape[2] <= _LONGEST
 
 
 def short_attention(query_BHLC: Tensor, key_BHLC: Tensor, value_BHLC: Tensor, scaling: float) -> Tensor:

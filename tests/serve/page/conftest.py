@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("playwright", reason="the tests of the page need playwright: pip install -e '.[dev]'")
 
-from browsing import KEY, MORE, SWITCHES, Open, find_chromium, served
+from browsing import KEY, MORE, SWITCHES, Open, find_chromium
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from serving import MakeApp
+from serving import MakeApp, served
 
 import trivec
 from trivec.serve.keys import ApiKeys, hash_key
