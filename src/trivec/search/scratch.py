@@ -47,7 +47,8 @@ def remove_abandoned(parent: Path, name: str) -> None:
     with _locked(parent):
         for path in parent.iterdir():
             if path.name.startswith(f".{name}.") and path.name.endswith(_ENDING):
-                with _locked(path, wait=False) as is_free:
+                # its owner may just have finished with it
+                with contextlib.suppress(FileNotFoundError), _locked(path, wait=False) as is_free:
                     if is_free:
                         shutil.rmtree(path, ignore_errors=True)
 
