@@ -18,8 +18,8 @@ from trivec.encode.pinned_wheel import whole_folder
 NAME = "m3-small-reranker"
 DELTA_FILE = Path(__file__).with_name("reranker.safetensors")
 PARAMETERS = 117_654_145
-WAYS: Mapping[str, object] = {"first_stage": 2.0, "max_length": 144, "kept": "best"}
-"""How it is best used, see `trivec.rerank.own_ways`: chosen on training queries that it was not trained on."""
+WAYS: Mapping[str, object] = {"first_stage": 2.0, "max_length": 208, "kept": "best"}
+"""How it is best used, see `trivec.rerank.own_ways`: chosen on training documents that it was not trained on."""
 
 
 def is_current(folder: Path, name: str = NAME) -> bool:
