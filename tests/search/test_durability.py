@@ -10,7 +10,6 @@ import shutil
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ from trivec.search import migrations, scratch, snapshots
 from trivec.search.adding import PENDING
 from trivec.search.manifest import Manifest
 from trivec.search.options import SearchOptions
-from trivec.search.scratch import filling, scratch_folder
 from trivec.search.sealed_json import seal
 from trivec.search.snapshots import restore_snapshot
 from trivec.search.stores import KINDS
@@ -371,53 +369,6 @@ def test_a_snapshot_that_fails_leaves_nothing(
 
 def _disk_is_full(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-# -- scratch folders -------------------------------------------------------------------------------------------
-
-
-def test_scratch_folders_are_removed_unless_another_works_in_them(tmp_path: Path) -> None:
-    for name in (f".copy.1{scratch._ENDING}", ".copy.2"):
-        (tmp_path / name / "inside").mkdir(parents=True)
-    with scratch_folder(tmp_path, "copy") as work, scratch_folder(tmp_path, "copy") as other:
-        (work / "file").write_text("x")
-        assert names(tmp_path) == sorted([work.name, other.name, ".copy.2"])
-        (work / "file").rename(tmp_path / "kept")
-        other.rename(tmp_path / "moved")
-    assert names(tmp_path) == [".copy.2", "kept", "moved"]
-    with pytest.raises(ZeroDivisionError), scratch_folder(tmp_path, "copy"):
-        raise ZeroDivisionError
-    assert names(tmp_path) == [".copy.2", "kept", "moved"]
-
-
-def test_scratch_folders_of_one_name_come_and_go_at_once(tmp_path: Path) -> None:
-    def come_and_go(_: int) -> None:
-        for _ in range(30):
-            with scratch_folder(tmp_path, "copy") as work:
-                assert work.is_dir()
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(come_and_go, range(4)))
-    assert names(tmp_path) == []
-
-
-def test_a_library_whose_making_was_cut_off_is_made_anew(tmp_path: Path, encoder: Encoder) -> None:
-    folder = tmp_path / "library"
-    with pytest.raises(ZeroDivisionError), filling(folder):
-        (folder / "store").mkdir()
-        (folder / "store" / "half").write_text("x")
-        (folder / "file").write_text("x")
-        raise ZeroDivisionError
-    with pytest.raises(LibraryError, match="is no library"):
-        trivec.open(folder, create=False)
-    with trivec.open(folder, model=encoder, store="native") as library:
-        library.add(DOCUMENTS)
-    assert names(folder) == ["library.json", "store"]
-    (folder / scratch._MARK).touch()  # killed just before it was taken away
-    assert len(content(folder)) == len(DOCUMENTS)
-    assert names(folder) == ["library.json", "store"]
-    with pytest.raises(LibraryError, match="exists and is no library"), filling(folder):
-        pytest.fail("a full folder may not be filled")
 
 
 # -- formats ---------------------------------------------------------------------------------------------------

